@@ -1,0 +1,564 @@
+//! Sending a transaction and knowing what became of it. A transaction is signed once and only its bytes are sent
+//! again: whatever happens here, it can take effect at most once.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use solana_commitment_config::CommitmentConfig;
+use solana_compute_budget_interface::ComputeBudgetInstruction;
+use solana_instruction::{Instruction, error::InstructionError};
+use solana_message::{VersionedMessage, v0};
+use solana_pubkey::Pubkey;
+pub use solana_rpc_client_api::client_error::TransactionError;
+use solana_rpc_client_api::{
+    client_error::{Error as RpcClientError, ErrorKind},
+    request::{RpcError, RpcResponseErrorData},
+};
+use solana_signature::Signature;
+use solana_signer::Signer;
+use solana_transaction::versioned::VersionedTransaction;
+use tokio::{
+    sync::oneshot,
+    time::{sleep, sleep_until},
+};
+use tracing::debug;
+
+use crate::{
+    client_error::{ClientError, Trouble, told, trouble},
+    cluster::Cluster,
+    rpc::{RecentBlockhash, Rpc},
+    watch::{Notice, Watcher},
+};
+
+/// Bytes that one packet takes: the limit of v0 transactions on the wire.
+pub const PACKET_BYTES: usize = 1_232;
+/// The chain's limit of compute units per transaction.
+pub const MAX_COMPUTE_UNITS: u32 = 1_400_000;
+/// The same bytes are sent again this often until the transaction is confirmed or expired.
+const REBROADCAST: Duration = Duration::from_secs(2);
+/// The chain is asked this often while no notification can come.
+const POLL: Duration = Duration::from_millis(400);
+
+/// What became of a transaction that was sent, or that would have failed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It succeeded and is confirmed.
+    Landed {
+        /// Its first signature.
+        signature: Signature,
+        /// Slot it landed in.
+        slot: u64,
+    },
+    /// It failed.
+    Failed {
+        /// None: in simulation or preflight; it was never broadcast and cost nothing. Some: on chain; it changed
+        /// nothing but paid its network fee.
+        signature: Option<Signature>,
+        /// The chain's error. Instruction indices in it count the instructions as given.
+        error: TransactionError,
+        /// The programs' logs; empty where the node gave none.
+        logs: Vec<String>,
+        /// For a program's own error: index of the instruction among those given, and the error code.
+        custom: Option<(u8, u32)>,
+    },
+    /// Its blockhash ran out before it landed: it can't land any more.
+    Expired {
+        /// Its first signature.
+        signature: Signature,
+    },
+    /// The chain could not be asked: it may have landed, or may land yet. Ask the chain before acting again.
+    Unknown {
+        /// Its first signature.
+        signature: Signature,
+        /// Why it is not known.
+        why: String,
+    },
+}
+
+impl Outcome {
+    /// The signature and slot of a transaction that succeeded, or the error that says what happened instead.
+    ///
+    /// # Errors
+    /// [`ClientError::TransactionFailed`], [`ClientError::TransactionExpired`] or [`ClientError::TransactionUnknown`].
+    pub fn landed(self) -> Result<(Signature, u64), ClientError> {
+        match self {
+            Self::Landed { signature, slot } => Ok((signature, slot)),
+            Self::Failed { signature, error, logs, custom } => {
+                Err(ClientError::TransactionFailed { signature, error: Box::new(error), logs, custom })
+            }
+            Self::Expired { signature } => Err(ClientError::TransactionExpired { signature }),
+            Self::Unknown { signature, why } => Err(ClientError::TransactionUnknown { signature, why }),
+        }
+    }
+
+    fn failed(signature: Option<Signature>, error: TransactionError, logs: Vec<String>) -> Self {
+        let custom = match &error {
+            TransactionError::InstructionError(index, InstructionError::Custom(code)) => Some((*index, *code)),
+            _ => None,
+        };
+        Self::Failed { signature, error, logs, custom }
+    }
+}
+
+/// How to send. `Default` is right for most transactions.
+#[derive(Clone, Copy, Debug)]
+pub struct SendOptions {
+    /// Compute units to ask for. None: simulate, and ask for what that used plus a margin; a transaction that fails
+    /// in the simulation is not sent.
+    pub compute_unit_limit: Option<u32>,
+    /// Price per compute unit asked for, in micro-lamports. None: no priority fee.
+    pub priority_micro_lamports: Option<u64>,
+    /// Blockhash to sign with. None: a fresh one.
+    pub blockhash: Option<RecentBlockhash>,
+    /// Where `compute_unit_limit` is given: whether the node simulates before it broadcasts.
+    pub preflight: bool,
+    /// After so long without any answer from the node the outcome is unknown.
+    pub silence: Duration,
+    /// After so long the outcome is unknown even though the node answers: the chain stands still.
+    pub patience: Duration,
+}
+
+impl Default for SendOptions {
+    fn default() -> Self {
+        Self {
+            compute_unit_limit: None,
+            priority_micro_lamports: None,
+            blockhash: None,
+            preflight: true,
+            silence: Duration::from_secs(30),
+            patience: Duration::from_secs(300),
+        }
+    }
+}
+
+/// A signed transaction. Its signature is known before it is sent, so it can be written down first.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    transaction: VersionedTransaction,
+    signature: Signature,
+    last_valid_block_height: u64,
+    preflight: bool,
+}
+
+impl Signed {
+    /// The first signature, which names the transaction.
+    pub fn signature(&self) -> Signature {
+        self.signature
+    }
+
+    /// Last block height at which it can land.
+    pub fn last_valid_block_height(&self) -> u64 {
+        self.last_valid_block_height
+    }
+}
+
+/// What [`Sender::prepare`] made.
+#[derive(Clone, Debug)]
+pub enum Prepared {
+    /// Signed and ready to be submitted.
+    Ready(Signed),
+    /// It failed in simulation and was not signed: an [`Outcome::Failed`] without a signature.
+    WouldFail(Outcome),
+}
+
+/// Signs, sends and follows transactions on one cluster; cheap to clone, and clones share one WebSocket.
+#[derive(Clone)]
+pub struct Sender {
+    rpc: Rpc,
+    watcher: Arc<Watcher>,
+}
+
+/// What one attempt to hand over the transaction showed.
+enum Handover {
+    /// The node has it, or may have it.
+    MaybeOut,
+    /// This attempt did not bring it out; a later one can.
+    NotNow(String),
+    /// It fails in preflight.
+    WouldFail(TransactionError, Vec<String>),
+    /// The node will not have it.
+    Refused(ClientError),
+}
+
+/// What one look at the chain showed.
+enum Look {
+    Done(Outcome),
+    Pending,
+    NoAnswer(String),
+}
+
+impl Sender {
+    /// A sender for this cluster. Nothing connects before the first transaction.
+    pub fn new(cluster: &Cluster) -> Self {
+        Self { rpc: Rpc::new(cluster), watcher: Arc::new(Watcher::new(cluster.ws_url.clone())) }
+    }
+
+    /// The same cluster's reads.
+    pub fn rpc(&self) -> &Rpc {
+        &self.rpc
+    }
+
+    /// Signs with `signers` (the first pays the fees), sends, and waits until the transaction is confirmed, failed or
+    /// expired. Compute budget instructions for limit and price are added behind the given ones, so that instruction
+    /// indices in errors stay the caller's; don't give them yourself.
+    ///
+    /// # Errors
+    /// An `Err` means that nothing was sent: [`ClientError::ChainUnreachable`], [`ClientError::RpcRefused`],
+    /// [`ClientError::InsufficientSol`], [`ClientError::TransactionTooLarge`], [`ClientError::TransactionInvalid`],
+    /// [`ClientError::SigningFailed`]. Once anything may have left this machine the answer is an [`Outcome`].
+    pub async fn send(
+        &self,
+        instructions: &[Instruction],
+        signers: &[&(dyn Signer + Sync)],
+        options: SendOptions,
+    ) -> Result<Outcome, ClientError> {
+        match self.prepare(instructions, signers, options).await? {
+            Prepared::Ready(signed) => self.submit(&signed, options).await,
+            Prepared::WouldFail(outcome) => Ok(outcome),
+        }
+    }
+
+    /// The first half of [`Sender::send`]: simulates where no limit is given, checks the size, signs. Sends nothing.
+    ///
+    /// # Errors
+    /// As [`Sender::send`].
+    pub async fn prepare(
+        &self,
+        instructions: &[Instruction],
+        signers: &[&(dyn Signer + Sync)],
+        options: SendOptions,
+    ) -> Result<Prepared, ClientError> {
+        let mut keys = Vec::with_capacity(signers.len());
+        for signer in signers {
+            keys.push(
+                signer.try_pubkey().map_err(|error| ClientError::SigningFailed {
+                    signer: Pubkey::default(),
+                    why: error.to_string(),
+                })?,
+            );
+        }
+        let payer =
+            *keys.first().ok_or_else(|| ClientError::TransactionInvalid { why: "nobody pays its fee".to_owned() })?;
+        let blockhash = match options.blockhash {
+            Some(blockhash) => blockhash,
+            None => self.rpc.recent_blockhash().await?,
+        };
+        let build = |limit: u32| compile(instructions, &payer, blockhash, limit, options.priority_micro_lamports);
+        let limit = match options.compute_unit_limit {
+            Some(limit) => limit,
+            None => match self.measure(build(MAX_COMPUTE_UNITS)?, &payer).await? {
+                Ok(units) => with_margin(units),
+                Err(outcome) => return Ok(Prepared::WouldFail(outcome)),
+            },
+        };
+        let message = build(limit)?;
+        let bytes = message.serialize();
+        let mut signatures = Vec::with_capacity(signers.len());
+        for key in required_signers(&message) {
+            let signer = keys.iter().zip(signers).find(|(known, _)| *known == key).map(|(_, signer)| signer);
+            let refused = |why: String| ClientError::SigningFailed { signer: *key, why };
+            let signer = signer.ok_or_else(|| refused("it was not given as a signer".to_owned()))?;
+            signatures.push(signer.try_sign_message(&bytes).map_err(|error| refused(error.to_string()))?);
+        }
+        let signature =
+            *signatures.first().ok_or_else(|| ClientError::TransactionInvalid { why: "nobody signs it".to_owned() })?;
+        Ok(Prepared::Ready(Signed {
+            transaction: VersionedTransaction { signatures, message },
+            signature,
+            last_valid_block_height: blockhash.last_valid_block_height,
+            // What was just simulated here need not be simulated again by the node.
+            preflight: options.preflight && options.compute_unit_limit.is_some(),
+        }))
+    }
+
+    /// Compute units that a message uses, or the failure it runs into.
+    async fn measure(&self, message: VersionedMessage, payer: &Pubkey) -> Result<Result<u64, Outcome>, ClientError> {
+        let signatures = vec![Signature::default(); required_signers(&message).len()];
+        let result = self.rpc.simulate(&VersionedTransaction { signatures, message }).await?;
+        let Some(error) = result.err.map(TransactionError::from) else {
+            return Ok(Ok(result.units_consumed.unwrap_or(u64::from(MAX_COMPUTE_UNITS))));
+        };
+        self.lacks_sol(payer, &error).await?;
+        Ok(Err(Outcome::failed(None, error, result.logs.unwrap_or_default())))
+    }
+
+    /// Turns the errors of a fee payer without funds into one that says so.
+    async fn lacks_sol(&self, payer: &Pubkey, error: &TransactionError) -> Result<(), ClientError> {
+        let payers_fault = match error {
+            TransactionError::AccountNotFound | TransactionError::InsufficientFundsForFee => true,
+            TransactionError::InsufficientFundsForRent { account_index } => *account_index == 0,
+            _ => false,
+        };
+        if !payers_fault {
+            return Ok(());
+        }
+        let lamports = self.rpc.balance(payer).await?;
+        Err(ClientError::InsufficientSol { payer: *payer, lamports, why: error.to_string() })
+    }
+
+    /// The second half of [`Sender::send`]: sends the signed bytes, again every 2 seconds, until their fate is known.
+    /// May be called again with the same bytes, also at the same time: they take effect once, and each call tells
+    /// their fate.
+    ///
+    /// # Errors
+    /// As [`Sender::send`]: an `Err` means that this call sent nothing.
+    pub async fn submit(&self, signed: &Signed, options: SendOptions) -> Result<Outcome, ClientError> {
+        let signature = signed.signature;
+        let started = Instant::now();
+        // Subscribed before anything is sent, so that no notification is missed.
+        let mut notices = self.watcher.watch(signature).await;
+        let mut heard = Instant::now();
+        let mut maybe_out = false;
+        let mut trouble = String::new();
+        loop {
+            let handed = tokio::select! {
+                notice = notified(&mut notices) => match notice {
+                    Some(notice) => return Ok(self.noticed(signature, notice).await),
+                    None => continue,
+                },
+                handed = self.hand_over(signed, maybe_out) => handed,
+            };
+            match handed {
+                Ok(Handover::MaybeOut) => {
+                    maybe_out = true;
+                    heard = Instant::now();
+                }
+                Ok(Handover::NotNow(why)) => {
+                    trouble = why;
+                    heard = Instant::now();
+                }
+                Ok(Handover::WouldFail(error, logs)) => {
+                    if let Some(payer) = signed.transaction.message.static_account_keys().first() {
+                        self.lacks_sol(payer, &error).await?;
+                    }
+                    return Ok(Outcome::failed(None, error, logs));
+                }
+                Ok(Handover::Refused(error)) => return Err(error),
+                Err((sent, why)) => {
+                    maybe_out |= sent;
+                    trouble = why;
+                }
+            }
+            let now = tokio::time::Instant::now();
+            let again = now.checked_add(REBROADCAST).unwrap_or(now);
+            // Until the next rebroadcast: wait for the notification, and look at the chain (often where no
+            // notification can come, once where one should: sockets die silently).
+            loop {
+                let pause = if notices.is_some() { REBROADCAST } else { POLL };
+                let now = tokio::time::Instant::now();
+                let next = again.min(now.checked_add(pause).unwrap_or(now));
+                tokio::select! {
+                    notice = notified(&mut notices) => match notice {
+                        Some(notice) => return Ok(self.noticed(signature, notice).await),
+                        None => continue,
+                    },
+                    () = sleep_until(next) => {}
+                }
+                match self.look(signed).await {
+                    Look::Done(outcome) => return Ok(outcome),
+                    Look::Pending => heard = Instant::now(),
+                    Look::NoAnswer(why) => trouble = why,
+                }
+                if heard.elapsed() > options.silence {
+                    let why = format!(
+                        "the node at {} has not answered for {} seconds ({trouble})",
+                        self.rpc.shown(),
+                        options.silence.as_secs()
+                    );
+                    return if maybe_out {
+                        Ok(Outcome::Unknown { signature, why })
+                    } else {
+                        Err(ClientError::ChainUnreachable { url: self.rpc.shown().to_owned(), why })
+                    };
+                }
+                if started.elapsed() > options.patience {
+                    let why = format!(
+                        "neither confirmed nor expired after {} seconds: the chain stands still ({trouble})",
+                        options.patience.as_secs()
+                    );
+                    return Ok(Outcome::Unknown { signature, why });
+                }
+                if tokio::time::Instant::now() >= again {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// One attempt to hand the bytes over. `Err((maybe sent, why))`: no usable answer.
+    async fn hand_over(&self, signed: &Signed, maybe_out: bool) -> Result<Handover, (bool, String)> {
+        // Once it may be out, what preflight says of it is no verdict any more.
+        let preflight = signed.preflight && !maybe_out;
+        let Err(error) = self.rpc.send_once(&signed.transaction, preflight).await else {
+            return Ok(Handover::MaybeOut);
+        };
+        debug!(signature = %signed.signature, error = %told(&error), "sendTransaction");
+        match trouble(&error) {
+            Trouble::NotSent => return Err((false, told(&error))),
+            Trouble::Silent => return Err((true, told(&error))),
+            Trouble::Busy => return Ok(Handover::NotNow(told(&error))),
+            Trouble::Refused => {}
+        }
+        match preflight_failure(&error) {
+            Some((TransactionError::AlreadyProcessed, _)) => Ok(Handover::MaybeOut),
+            // This node does not know the blockhash: it lags, or the hash ran out, which the block height will show.
+            Some((error @ TransactionError::BlockhashNotFound, _)) => Ok(Handover::NotNow(error.to_string())),
+            Some((error, logs)) if preflight => Ok(Handover::WouldFail(error, logs)),
+            // Refused, or executed and failed (a local chain tells so here even without preflight): the chain's own
+            // status decides.
+            Some(_) => Ok(Handover::MaybeOut),
+            None if maybe_out || self.is_known(signed, &error).await => Ok(Handover::MaybeOut),
+            None => Ok(Handover::Refused(self.rpc.fault("sendTransaction", &error))),
+        }
+    }
+
+    /// Whether a transaction that the node refused is on the chain: sent by an earlier `submit`, maybe before a
+    /// restart of this program.
+    async fn is_known(&self, signed: &Signed, refusal: &RpcClientError) -> bool {
+        // Some nodes say so in words only.
+        told(refusal).contains(&TransactionError::AlreadyProcessed.to_string())
+            || matches!(self.rpc.status(&signed.signature, true).await, Ok((_, Some(_))))
+    }
+
+    async fn look(&self, signed: &Signed) -> Look {
+        // The height is asked first: a status that is missing afterwards, from a node at least as far, is final.
+        let height = match self.rpc.height().await {
+            Ok(height) => height,
+            Err(error) => return Look::NoAnswer(told(&error)),
+        };
+        let expired = height.block_height > signed.last_valid_block_height;
+        match self.rpc.status(&signed.signature, expired).await {
+            Err(error) => Look::NoAnswer(told(&error)),
+            Ok((_, Some(status))) if status.satisfies_commitment(CommitmentConfig::confirmed()) => {
+                let notice = Notice { slot: status.slot, error: status.err };
+                Look::Done(self.noticed(signed.signature, notice).await)
+            }
+            Ok((slot, None)) if expired && slot >= height.slot => {
+                Look::Done(Outcome::Expired { signature: signed.signature })
+            }
+            Ok(_) => Look::Pending,
+        }
+    }
+
+    async fn noticed(&self, signature: Signature, notice: Notice) -> Outcome {
+        match notice.error {
+            None => Outcome::Landed { signature, slot: notice.slot },
+            // No block holds such a transaction; the embedded chain gives one a status all the same.
+            Some(TransactionError::BlockhashNotFound) => Outcome::Expired { signature },
+            Some(error) => Outcome::failed(Some(signature), error, self.logs(&signature).await),
+        }
+    }
+
+    /// Logs of a failed transaction, which help but are not worth failing or waiting long for.
+    async fn logs(&self, signature: &Signature) -> Vec<String> {
+        for _ in 0..5 {
+            match self.rpc.receipt(signature).await {
+                Ok(Some(receipt)) => return receipt.logs,
+                // A node can know the status a moment before it serves the transaction.
+                Ok(None) => sleep(POLL).await,
+                Err(_) => break,
+            }
+        }
+        Vec::new()
+    }
+}
+
+/// The next notice. Where the subscription is lost it clears it and returns None; without one it waits forever.
+async fn notified(notices: &mut Option<oneshot::Receiver<Notice>>) -> Option<Notice> {
+    match notices {
+        None => std::future::pending().await,
+        Some(receiver) => {
+            let notice = receiver.await.ok();
+            *notices = None;
+            notice
+        }
+    }
+}
+
+fn required_signers(message: &VersionedMessage) -> &[Pubkey] {
+    let count = usize::from(message.header().num_required_signatures);
+    message.static_account_keys().get(..count).unwrap_or_default()
+}
+
+/// Compiles a v0 message and checks that it fits a packet once signed.
+fn compile(
+    instructions: &[Instruction],
+    payer: &Pubkey,
+    blockhash: RecentBlockhash,
+    limit: u32,
+    priority_micro_lamports: Option<u64>,
+) -> Result<VersionedMessage, ClientError> {
+    let mut all = instructions.to_vec();
+    all.push(ComputeBudgetInstruction::set_compute_unit_limit(limit));
+    all.extend(priority_micro_lamports.map(ComputeBudgetInstruction::set_compute_unit_price));
+    let message = v0::Message::try_compile(payer, &all, &[], blockhash.hash)
+        .map_err(|error| ClientError::TransactionInvalid { why: error.to_string() })?;
+    let message = VersionedMessage::V0(message);
+    let bytes = wire_bytes(required_signers(&message).len(), message.serialize().len());
+    if bytes > PACKET_BYTES {
+        return Err(ClientError::TransactionTooLarge { bytes, limit: PACKET_BYTES });
+    }
+    Ok(message)
+}
+
+/// Size of a transaction on the wire: a count of one byte (there are fewer than 128 signatures), 64 bytes each.
+fn wire_bytes(signatures: usize, message: usize) -> usize {
+    signatures.saturating_mul(64).saturating_add(message).saturating_add(1)
+}
+
+/// The limit to ask for when a simulation used `units`: what a transaction uses moves a little with state and clock.
+fn with_margin(units: u64) -> u32 {
+    let limit = units.saturating_add(units / 8).saturating_add(3_000);
+    u32::try_from(limit).unwrap_or(MAX_COMPUTE_UNITS).min(MAX_COMPUTE_UNITS)
+}
+
+fn preflight_failure(error: &RpcClientError) -> Option<(TransactionError, Vec<String>)> {
+    match error.kind() {
+        ErrorKind::RpcError(RpcError::RpcResponseError {
+            data: RpcResponseErrorData::SendTransactionPreflightFailure(result),
+            ..
+        }) => {
+            let error = result.err.clone().map(TransactionError::from)?;
+            Some((error, result.logs.clone().unwrap_or_default()))
+        }
+        _ => None,
+    }
+}
+
+/// The program that failed first, hence innermost, as far as the logs tell: whose error code it is when programs call
+/// each other.
+pub fn failing_program(logs: &[String]) -> Option<Pubkey> {
+    logs.iter().find_map(|line| {
+        let (program, rest) = line.strip_prefix("Program ")?.split_once(' ')?;
+        if rest.starts_with("failed") { program.parse().ok() } else { None }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_have_a_margin_within_the_chains_maximum() {
+        assert_eq!(with_margin(0), 3_000);
+        assert_eq!(with_margin(8_000), 12_000);
+        assert_eq!(with_margin(1_399_000), MAX_COMPUTE_UNITS);
+        assert_eq!(with_margin(u64::MAX), MAX_COMPUTE_UNITS);
+    }
+
+    #[test]
+    fn the_innermost_failure_is_found() {
+        let (outer, inner) = (Pubkey::new_from_array([1; 32]), Pubkey::new_from_array([2; 32]));
+        let logs = [
+            format!("Program {outer} invoke [1]"),
+            "Program log: Program failed to be dull".to_owned(),
+            format!("Program {inner} invoke [2]"),
+            format!("Program {inner} failed: custom program error: 0x1"),
+            format!("Program {outer} failed: custom program error: 0x1"),
+        ];
+        assert_eq!(failing_program(&logs), Some(inner));
+        assert_eq!(failing_program(logs.get(..3).unwrap_or_default()), None);
+    }
+}

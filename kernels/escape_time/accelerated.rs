@@ -1,0 +1,82 @@
+//! `escape_time` on all cores and on a graphics card.
+
+use core::ops::Range;
+
+use rayon::prelude::*;
+
+use super::{EscapeTime, PIXEL_BYTES, PIXELS_PER_LEAF, Params, escape};
+use crate::executor::{Accelerated, CudaSource, ExecError, Gpu, Inputs};
+use crate::kernel::Kernel;
+
+/// Bytes of a full leaf.
+const LEAF_BYTES: usize = PIXELS_PER_LEAF as usize * PIXEL_BYTES as usize;
+/// Pixels of one launch: at most 2^34 iterations, some tens of milliseconds on a small card.
+const LAUNCH_PIXELS: u64 = 1 << 22;
+/// Bytes of results of one launch.
+const LAUNCH_BYTES: usize = LAUNCH_PIXELS as usize * PIXEL_BYTES as usize;
+/// Threads of a block.
+const BLOCK: u32 = 256;
+
+/// Pixels of `leaves` in a job with these params.
+fn pixels(params: &Params, leaves: &Range<u64>) -> Range<u64> {
+    let before = |leaf: u64| leaf.saturating_mul(u64::from(PIXELS_PER_LEAF)).min(params.pixels());
+    before(leaves.start)..before(leaves.end)
+}
+
+impl Accelerated for EscapeTime {
+    fn cuda_source(&self) -> CudaSource {
+        CudaSource {
+            kernel: Self::ID,
+            name: Self::NAME,
+            functions: &["escape_time"],
+            cu: include_str!("escape_time.cu"),
+            ptx: include_str!("escape_time.ptx"),
+        }
+    }
+
+    fn cpu(&self, params: &[u8], _: &Inputs, leaves: Range<u64>, out: &mut [u8]) -> Result<(), ExecError> {
+        let params = Self::parse(params)?;
+        let first = pixels(&params, &leaves).start;
+        out.par_chunks_mut(LEAF_BYTES).enumerate().for_each(|(leaf, bytes)| {
+            let first = first.saturating_add((leaf as u64).saturating_mul(u64::from(PIXELS_PER_LEAF)));
+            for (pixel, bytes) in (first..).zip(bytes.as_chunks_mut::<{ PIXEL_BYTES as usize }>().0) {
+                let (cx, cy) = params.point(pixel);
+                *bytes = (escape(cx, cy, params.max_iter) as u16).to_le_bytes();
+            }
+        });
+        Ok(())
+    }
+
+    fn cuda(
+        &self,
+        gpu: &Gpu,
+        params: &[u8],
+        _: &Inputs,
+        leaves: Range<u64>,
+        out: &mut [u8],
+    ) -> Result<(), ExecError> {
+        let params = Self::parse(params)?;
+        let function = gpu.function(Self::ID, "escape_time")?;
+        let pixels = pixels(&params, &leaves);
+        let mut buffer = gpu.zeros(out.len().min(LAUNCH_BYTES))?;
+        for (piece, bytes) in out.chunks_mut(buffer.len().max(1)).enumerate() {
+            let first = pixels.start.saturating_add((piece as u64).saturating_mul(LAUNCH_PIXELS));
+            let count = bytes.as_chunks::<{ PIXEL_BYTES as usize }>().0.len() as u32;
+            let mut launch = gpu.launch(&function);
+            launch
+                .bytes_mut(&mut buffer)
+                .value(&first)
+                .value(&count)
+                .value(&params.width)
+                .value(&params.max_iter)
+                .value(&params.x0)
+                .value(&params.y0)
+                .value(&params.step);
+            // SAFETY: the arguments are those of escape_time.cu in order and type; it writes the first `count`
+            // pixels of the buffer, which holds at least that many.
+            unsafe { launch.run((count.div_ceil(BLOCK), 1), (BLOCK, 1)) }?;
+            gpu.fetch(&buffer, bytes)?;
+        }
+        Ok(())
+    }
+}

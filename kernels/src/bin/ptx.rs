@@ -1,0 +1,93 @@
+//! Makes the committed PTX from the `.cu` files with NVRTC, or checks that it is what they give.
+//!
+//! `ptx --write` and `ptx --check`, run in a checkout. A provider needs none of it: its driver loads the PTX. NVRTC
+//! comes with CUDA or, alone, as the Python package `nvidia-cuda-nvrtc-cu12`; its folder belongs in
+//! `LD_LIBRARY_PATH`. The PTX is compared byte by byte, so `--check` wants the release that [`NVRTC`] names.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use assay_kernels::executor::{CudaSource, cuda_sources};
+use cudarc::nvrtc::{self, CompileError, CompileOptions};
+
+/// The NVRTC release that the committed PTX is made with, as (major, minor).
+const NVRTC: (i32, i32) = (12, 9);
+/// The oldest cards that the PTX runs on.
+const ARCH: &str = "compute_75";
+/// What NVRTC 12.9 writes into its output, and what stands in ours. Drivers refuse PTX of a newer ISA than their own
+/// (8.8 needs CUDA 12.9); the kernels use nothing that 8.0 (CUDA 12.0) lacks.
+const ISA: (&str, &str) = ("\n.version 8.8\n", "\n.version 8.0\n");
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["--write"] => run(true),
+        ["--check"] => run(false),
+        _ => Err("usage: ptx --write | --check".into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ptx: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(write: bool) -> Result<(), String> {
+    check_nvrtc()?;
+    let mut stale = Vec::new();
+    for source in cuda_sources() {
+        let made = compile(&source)?;
+        let path: PathBuf =
+            [env!("CARGO_MANIFEST_DIR"), source.name, &format!("{}.ptx", source.name)].iter().collect();
+        if write {
+            std::fs::write(&path, made).map_err(|error| format!("{}: {error}", path.display()))?;
+            println!("wrote {}", path.display());
+        } else if made != source.ptx {
+            stale.push(source.name);
+        } else {
+            println!("{}: the PTX is what the source gives", source.name);
+        }
+    }
+    if stale.is_empty() { Ok(()) } else { Err(format!("stale PTX of {}: run ptx --write", stale.join(", "))) }
+}
+
+/// cudarc panics where a library is missing, so ask first.
+fn check_nvrtc() -> Result<(), String> {
+    // SAFETY: only tries to load the library, which is what this program is for.
+    if !unsafe { nvrtc::sys::is_culib_present() } {
+        return Err(format!(
+            "libnvrtc is not here; get it with: pip download --no-deps nvidia-cuda-nvrtc-cu12=={}.{}.86, unzip it and \
+             put the folder of libnvrtc.so.{} into LD_LIBRARY_PATH",
+            NVRTC.0, NVRTC.1, NVRTC.0
+        ));
+    }
+    let mut version = (0, 0);
+    // SAFETY: writes two ints.
+    unsafe { nvrtc::sys::nvrtcVersion(&mut version.0, &mut version.1) }
+        .result()
+        .map_err(|error| format!("NVRTC does not state its version: {error:?}"))?;
+    if version != NVRTC {
+        return Err(format!("NVRTC is {}.{}, the PTX is made with {}.{}", version.0, version.1, NVRTC.0, NVRTC.1));
+    }
+    Ok(())
+}
+
+fn compile(source: &CudaSource) -> Result<String, String> {
+    let options = CompileOptions {
+        arch: Some(ARCH),
+        name: Some(format!("{}.cu", source.name)),
+        options: vec!["--std=c++17".into()],
+        ..Default::default()
+    };
+    let ptx = nvrtc::compile_ptx_with_opts(source.cu, options).map_err(|error| match error {
+        CompileError::CompileError { log, .. } => format!("{}.cu: {}", source.name, log.to_string_lossy()),
+        other => format!("{}.cu: {other:?}", source.name),
+    })?;
+    let text = ptx.to_src();
+    if text.matches(ISA.0).count() != 1 {
+        return Err(format!("{}.cu: NVRTC's output does not have the line {}", source.name, ISA.0.trim()));
+    }
+    Ok(text.replace(ISA.0, ISA.1))
+}

@@ -1,0 +1,170 @@
+//! Computing whole leaves: on all cores, or on a graphics card when there is a usable one.
+
+mod cuda;
+mod gpu;
+mod reference;
+
+use core::ops::Range;
+
+pub use cuda::{Cuda, Finding};
+pub use gpu::{Buffer, Function, Gpu, Launch};
+pub use reference::{open_reads, reference_cell, reference_leaf};
+
+use crate::abi::{Geometry, MAX_INPUTS, ParamError, VerifierError};
+use crate::registry::AnyKernel;
+
+/// A job's inputs, each exactly as long as its geometry says; empty slices for those that are not there.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Inputs<'a> {
+    /// Input 0 to 3, padded to whole chunks.
+    pub inputs: [&'a [u8]; MAX_INPUTS],
+}
+
+/// Why leaves could not be computed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExecError {
+    /// Unknown kernel, or params that no job of it can have.
+    #[error("the job is not one that can be computed: {0}")]
+    Kernel(#[from] VerifierError),
+    /// An input is not as long as the geometry says.
+    #[error("input {input} has {got} bytes, the job's params require {expected}")]
+    InputLength {
+        /// Which input.
+        input: usize,
+        /// Bytes that the params require.
+        expected: u64,
+        /// Bytes that were given.
+        got: u64,
+    },
+    /// The leaves asked for are not all in the job.
+    #[error("the job does not have all of these leaves")]
+    LeafRange,
+    /// Not enough memory on this machine for the result.
+    #[error("not enough memory for {0} bytes of result")]
+    OutOfMemory(u64),
+    /// The device does not have enough memory. Nothing is broken: a smaller job or the CPU will do.
+    #[error("not enough memory on the device for this job ({0} bytes asked for)")]
+    DeviceMemory(u64),
+    /// The device or its driver failed. What it returns from here on is not to be trusted: end the process.
+    #[error("the device failed: {0}")]
+    Device(String),
+}
+
+impl From<ParamError> for ExecError {
+    fn from(error: ParamError) -> Self {
+        Self::Kernel(error.into())
+    }
+}
+
+/// Something that computes leaves.
+pub trait Backend: Send + Sync {
+    /// What it runs on, for people.
+    fn name(&self) -> String;
+
+    /// Computes the leaves `leaves` of the job: their bytes, one after the other.
+    ///
+    /// # Errors
+    /// See [`ExecError`].
+    fn run(&self, kernel: u16, params: &[u8], inputs: &Inputs, leaves: Range<u64>) -> Result<Vec<u8>, ExecError>;
+}
+
+/// What a kernel's CUDA side is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct CudaSource {
+    /// Number of the kernel.
+    pub kernel: u16,
+    /// Name of the kernel, its folder and its files.
+    pub name: &'static str,
+    /// Entry points.
+    pub functions: &'static [&'static str],
+    /// CUDA C++ source.
+    pub cu: &'static str,
+    /// What NVRTC makes of it.
+    pub ptx: &'static str,
+}
+
+/// A kernel on processors and graphics cards. `out` has exactly the bytes of `leaves`, all of which exist, and the
+/// inputs have the lengths that the geometry says: [`Backend::run`] has checked it.
+pub trait Accelerated: Send + Sync {
+    /// The CUDA side.
+    fn cuda_source(&self) -> CudaSource;
+
+    /// Computes leaves on all cores.
+    ///
+    /// # Errors
+    /// See [`ExecError`].
+    fn cpu(&self, params: &[u8], inputs: &Inputs, leaves: Range<u64>, out: &mut [u8]) -> Result<(), ExecError>;
+
+    /// Computes leaves on a graphics card.
+    ///
+    /// # Errors
+    /// See [`ExecError`].
+    fn cuda(
+        &self,
+        gpu: &Gpu,
+        params: &[u8],
+        inputs: &Inputs,
+        leaves: Range<u64>,
+        out: &mut [u8],
+    ) -> Result<(), ExecError>;
+}
+
+/// All kernels' CUDA sources.
+pub fn cuda_sources() -> impl Iterator<Item = CudaSource> {
+    AnyKernel::ALL.iter().map(|kernel| kernel.accelerated().cuda_source())
+}
+
+/// All cores of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cpu;
+
+impl Backend for Cpu {
+    fn name(&self) -> String {
+        format!("CPU, {} threads", rayon::current_num_threads())
+    }
+
+    fn run(&self, kernel: u16, params: &[u8], inputs: &Inputs, leaves: Range<u64>) -> Result<Vec<u8>, ExecError> {
+        let kernel = AnyKernel::from_id(kernel)?;
+        let mut out = prepare(kernel, params, inputs, &leaves)?;
+        kernel.accelerated().cpu(params, inputs, leaves, &mut out)?;
+        Ok(out)
+    }
+}
+
+/// CUDA when a card is there, works and passes its self-test; else the CPU and, in words, why.
+///
+/// `None` with a CPU does not occur: a machine without a card gets a finding, too.
+pub fn best() -> (Box<dyn Backend>, Option<Finding>) {
+    match Cuda::probe() {
+        Ok(cuda) => (Box::new(cuda), None),
+        Err(finding) => (Box::new(Cpu), Some(finding)),
+    }
+}
+
+/// Checks what [`Accelerated`] relies on and makes room for the result.
+fn prepare(kernel: AnyKernel, params: &[u8], inputs: &Inputs, leaves: &Range<u64>) -> Result<Vec<u8>, ExecError> {
+    let geometry = kernel.geometry(params)?;
+    check_inputs(&geometry, inputs)?;
+    let bytes = match (geometry.bytes_before(leaves.start), geometry.bytes_before(leaves.end)) {
+        (Some(start), Some(end)) if leaves.start <= leaves.end => end.saturating_sub(start),
+        _ => return Err(ExecError::LeafRange),
+    };
+    let mut out = Vec::new();
+    let len = usize::try_from(bytes).map_err(|_| ExecError::OutOfMemory(bytes))?;
+    out.try_reserve_exact(len).map_err(|_| ExecError::OutOfMemory(bytes))?;
+    out.resize(len, 0);
+    Ok(out)
+}
+
+fn check_inputs(geometry: &Geometry, inputs: &Inputs) -> Result<(), ExecError> {
+    for (input, (expected, bytes)) in geometry.input_bytes.iter().zip(inputs.inputs).enumerate() {
+        let (expected, got) = (*expected, bytes.len() as u64);
+        if expected != got {
+            return Err(ExecError::InputLength { input, expected, got });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

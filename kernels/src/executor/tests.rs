@@ -1,0 +1,46 @@
+use super::*;
+use crate::registry;
+
+#[test]
+fn every_kernel_describes_itself_within_the_abi() {
+    for kernel in AnyKernel::ALL {
+        let describe = kernel.describe();
+        assert_eq!(describe.abi, crate::abi::ABI);
+        assert_eq!(describe.kernel, kernel.id());
+        assert_eq!(describe.name(), kernel.name());
+        assert_eq!(AnyKernel::from_id(kernel.id()), Ok(*kernel));
+        assert_eq!(AnyKernel::from_name(kernel.name()), Some(*kernel));
+        assert_eq!(registry::describe(kernel.id()), Ok(describe));
+        assert!(usize::from(describe.inputs) <= MAX_INPUTS);
+        assert!(describe.stages >= 1 && describe.max_cost_classes >= 1 && describe.amplification_bps >= 10_000);
+        assert!(describe.cell_bytes_max <= crate::abi::MAX_CELL_BYTES && describe.leaf_bytes_max <= 1024);
+        assert!(describe.cell_cu_max <= 700_000 && describe.answer_transactions >= 1);
+    }
+    assert_eq!(registry::describe(0), Err(VerifierError::UnknownKernel));
+}
+
+#[test]
+fn sources_and_ptx_have_every_function() {
+    for source in cuda_sources() {
+        for function in source.functions {
+            assert!(source.cu.contains(function));
+            assert!(source.ptx.contains(&format!(".visible .entry {function}(")), "PTX of {} is stale", source.name);
+        }
+        assert!(source.ptx.contains(".target sm_75"));
+    }
+}
+
+#[test]
+fn without_a_card_the_cpu_serves_and_says_why() {
+    let (backend, finding) = best();
+    let params = crate::gemm_i8::Params { m: 1, n: 1, k: 1 }.to_bytes();
+    let (mut a, mut b) = (vec![0; 1024], vec![0; 1024]);
+    (a[0], b[0]) = (3, 0xfc);
+    let inputs = Inputs { inputs: [&a, &b, &[], &[]] };
+    assert_eq!(backend.run(2, &params, &inputs, 0..1), Ok((-12i32).to_le_bytes().to_vec()));
+    // With a card there is no finding; without one it says what is missing and what to do.
+    assert_eq!(finding.is_some(), backend.name().starts_with("CPU"));
+    if let Some(finding) = finding {
+        assert!(!finding.problem.is_empty() && !finding.remedy.is_empty());
+    }
+}

@@ -1,0 +1,47 @@
+//! SHA-256: the system call on chain, the `sha2` crate elsewhere.
+
+/// A SHA-256 digest.
+pub type Hash = [u8; 32];
+
+/// SHA-256 of the concatenation of `parts`.
+#[cfg(target_os = "solana")]
+#[inline]
+pub fn sha256(parts: &[&[u8]]) -> Hash {
+    let mut digest = [0u8; 32];
+    // SAFETY: the system call reads `parts.len()` (pointer, length) pairs, which is how a slice of slices lies in
+    // memory on this target, and writes 32 bytes. It can't fail: it aborts the program on bad pointers.
+    unsafe {
+        solana_define_syscall::definitions::sol_sha256(
+            parts.as_ptr().cast(),
+            parts.len() as u64,
+            digest.as_mut_ptr(),
+        );
+    }
+    digest
+}
+
+/// SHA-256 of the concatenation of `parts`.
+#[cfg(not(target_os = "solana"))]
+pub fn sha256(parts: &[&[u8]]) -> Hash {
+    use sha2::Digest;
+    let mut hasher = sha2::Sha256::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    hasher.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_answers() {
+        // FIPS 180-4 examples, cut in different places.
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        let hex = |h: Hash| h.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        assert_eq!(hex(sha256(&[b"abc"])), abc);
+        assert_eq!(hex(sha256(&[b"a", b"", b"bc"])), abc);
+        assert_eq!(hex(sha256(&[])), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    }
+}

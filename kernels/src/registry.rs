@@ -1,0 +1,130 @@
+//! All kernels of this verifier, by number. A new kernel is its folder and one line here.
+
+use crate::abi::{Describe, Geometry, Request, VerifierError};
+use crate::kernel::{Kernel, Read, cell_of};
+use crate::{escape_time::EscapeTime, gemm_i8::GemmI8};
+
+macro_rules! registry {
+    ($($kernel:ident),* $(,)?) => {
+        /// A kernel of which only the number is known before the program runs.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum AnyKernel {
+            $(#[doc = concat!("[`", stringify!($kernel), "`]")] $kernel,)*
+        }
+
+        impl AnyKernel {
+            /// All kernels, in the order of their numbers.
+            pub const ALL: &[AnyKernel] = &[$(AnyKernel::$kernel),*];
+
+            /// The kernel of this number.
+            ///
+            /// # Errors
+            /// [`VerifierError::UnknownKernel`].
+            pub fn from_id(id: u16) -> Result<Self, VerifierError> {
+                match id {
+                    $($kernel::ID => Ok(Self::$kernel),)*
+                    _ => Err(VerifierError::UnknownKernel),
+                }
+            }
+
+            /// The kernel of this name.
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name {
+                    $($kernel::NAME => Some(Self::$kernel),)*
+                    _ => None,
+                }
+            }
+
+            /// Number.
+            pub const fn id(self) -> u16 {
+                match self { $(Self::$kernel => $kernel::ID,)* }
+            }
+
+            /// Name.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$kernel => $kernel::NAME,)* }
+            }
+
+            /// See [`Kernel::describe`].
+            pub fn describe(self) -> Describe {
+                match self { $(Self::$kernel => $kernel::describe(),)* }
+            }
+
+            /// Parses the params; see [`Kernel::geometry`].
+            ///
+            /// # Errors
+            /// Params that no job of this kernel can have.
+            pub fn geometry(self, params: &[u8]) -> Result<Geometry, VerifierError> {
+                match self { $(Self::$kernel => Ok($kernel::geometry(&$kernel::parse(params)?)?),)* }
+            }
+
+            /// Parses the params; see [`Kernel::reads`].
+            ///
+            /// # Errors
+            /// Params that no job of this kernel can have.
+            pub fn reads(
+                self,
+                params: &[u8],
+                leaf: u64,
+                cell: u32,
+                out: &mut dyn FnMut(Read),
+            ) -> Result<(), VerifierError> {
+                match self {
+                    $(Self::$kernel => $kernel::reads(&$kernel::parse(params)?, leaf, cell, out),)*
+                }
+                Ok(())
+            }
+
+            /// Computes the cell that a request asks for, with the request's own params; see [`Kernel::cell`].
+            ///
+            /// # Errors
+            /// What [`Kernel::parse`] and [`Kernel::cell`] refuse.
+            pub fn cell(self, request: &Request, out: &mut [u8]) -> Result<usize, VerifierError> {
+                match self { $(Self::$kernel => cell_of::<$kernel>(request, out),)* }
+            }
+
+            /// The kernel on processors and graphics cards.
+            #[cfg(feature = "std")]
+            pub(crate) fn accelerated(self) -> &'static dyn crate::executor::Accelerated {
+                match self { $(Self::$kernel => &$kernel,)* }
+            }
+        }
+    };
+}
+
+registry! {
+    EscapeTime,
+    GemmI8,
+}
+
+/// See [`AnyKernel::describe`].
+///
+/// # Errors
+/// [`VerifierError::UnknownKernel`].
+pub fn describe(id: u16) -> Result<Describe, VerifierError> {
+    Ok(AnyKernel::from_id(id)?.describe())
+}
+
+/// See [`AnyKernel::geometry`].
+///
+/// # Errors
+/// [`VerifierError::UnknownKernel`], or params that no job of this kernel can have.
+pub fn geometry(id: u16, params: &[u8]) -> Result<Geometry, VerifierError> {
+    AnyKernel::from_id(id)?.geometry(params)
+}
+
+/// See [`AnyKernel::reads`].
+///
+/// # Errors
+/// [`VerifierError::UnknownKernel`], or params that no job of this kernel can have.
+pub fn reads(id: u16, params: &[u8], leaf: u64, cell: u32, out: &mut dyn FnMut(Read)) -> Result<(), VerifierError> {
+    AnyKernel::from_id(id)?.reads(params, leaf, cell, out)
+}
+
+/// See [`AnyKernel::cell`].
+///
+/// # Errors
+/// [`VerifierError::UnknownKernel`] and what the kernel refuses.
+pub fn cell(request: &Request, out: &mut [u8]) -> Result<usize, VerifierError> {
+    AnyKernel::from_id(request.kernel)?.cell(request, out)
+}

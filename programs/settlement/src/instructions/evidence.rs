@@ -1,0 +1,64 @@
+//! Evidence accounts: initialised, written in pieces, closed. Only their owner touches them.
+
+use crate::{
+    chain::account,
+    constants::*,
+    error::AssayError,
+    state::{EVIDENCE_DISCRIMINATOR, EVIDENCE_HEADER_BYTES, EvidenceHeader},
+};
+use anchor_lang::prelude::*;
+use bytemuck::Zeroable;
+
+/// Accounts of the three evidence instructions.
+#[derive(Accounts)]
+pub struct UseEvidence<'info> {
+    /// Owner of the evidence; gets the lamports back.
+    #[account(mut)]
+    pub owner: Signer<'info>,
+    /// CHECK: an account of this program; its header is checked below.
+    #[account(mut, owner = crate::ID @ AssayError::NotEvidence)]
+    pub evidence: UncheckedAccount<'info>,
+}
+
+/// Reads the header of an evidence account.
+pub fn header(data: &[u8]) -> Result<EvidenceHeader> {
+    let bytes = data.get(..EVIDENCE_HEADER_BYTES).ok_or(AssayError::NotEvidence)?;
+    let header: EvidenceHeader = bytemuck::pod_read_unaligned(bytes);
+    require!(header.discriminator == EVIDENCE_DISCRIMINATOR, AssayError::NotEvidence);
+    Ok(header)
+}
+
+/// Takes a fresh, all-zero account of this program (made in the same transaction) for the signer's evidence.
+pub fn init_evidence(ctx: Context<UseEvidence>) -> Result<()> {
+    let a = ctx.accounts;
+    let mut data = a.evidence.try_borrow_mut_data()?;
+    require!(data.len() <= MAX_EVIDENCE_BYTES, AssayError::EvidenceBounds);
+    let head = data.get_mut(..EVIDENCE_HEADER_BYTES).ok_or(AssayError::EvidenceBounds)?;
+    require!(head.iter().all(|b| *b == 0), AssayError::NotEvidence);
+    let mut new = EvidenceHeader::zeroed();
+    new.discriminator = EVIDENCE_DISCRIMINATOR;
+    new.version = ACCOUNT_VERSION;
+    new.owner = a.owner.key();
+    head.copy_from_slice(bytemuck::bytes_of(&new));
+    Ok(())
+}
+
+/// Writes `bytes` at `offset` of the account's data; never over the header.
+pub fn write_evidence(ctx: Context<UseEvidence>, offset: u32, bytes: Vec<u8>) -> Result<()> {
+    let a = ctx.accounts;
+    let mut data = a.evidence.try_borrow_mut_data()?;
+    require_keys_eq!(header(&data)?.owner, a.owner.key(), AssayError::WrongEvidenceOwner);
+    let from = usize::try_from(offset).map_err(|_| AssayError::EvidenceBounds)?;
+    require!(from >= EVIDENCE_HEADER_BYTES, AssayError::EvidenceBounds);
+    let to = from.checked_add(bytes.len()).ok_or(AssayError::EvidenceBounds)?;
+    data.get_mut(from..to).ok_or(AssayError::EvidenceBounds)?.copy_from_slice(&bytes);
+    Ok(())
+}
+
+/// Closes the account; its lamports go to its owner.
+pub fn close_evidence(ctx: Context<UseEvidence>) -> Result<()> {
+    let a = ctx.accounts;
+    let owner = header(&a.evidence.try_borrow_data()?)?.owner;
+    require_keys_eq!(owner, a.owner.key(), AssayError::WrongEvidenceOwner);
+    account::close(&a.evidence, &a.owner)
+}

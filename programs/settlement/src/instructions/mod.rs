@@ -1,0 +1,23 @@
+//! The handlers: load, check who and what, call the rules, move, emit. One file for each thing that people do.
+
+pub mod adjudicate;
+pub mod claim;
+pub mod close;
+pub mod draw;
+pub mod evidence;
+pub mod job;
+pub mod kernel;
+pub mod market;
+pub mod money;
+pub mod provider;
+
+pub use adjudicate::*;
+pub use claim::*;
+pub use close::*;
+pub use draw::*;
+pub use evidence::*;
+pub use job::*;
+pub use kernel::*;
+pub use market::*;
+pub use money::*;
+pub use provider::*;

@@ -1,0 +1,381 @@
+//! The life of a shard: `Open -> Claimed -> Committed -> Sampled -> Settled | Slashed`, and what each step does to the
+//! shard, the provider and the job. Plain data in, plain data out; amounts to move come back as values.
+
+use crate::{
+    constants::*,
+    error::AssayError,
+    rules::{
+        money,
+        time::{Deadline, Now},
+        window,
+    },
+    state::{Job, JobTerms, Provider, Shard, ShardState},
+};
+use anchor_lang::prelude::Pubkey;
+
+type Result<T> = core::result::Result<T, AssayError>;
+
+/// Why a shard was slashed; stored in its account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Fault {
+    /// Re-execution gave other bytes than the committed ones.
+    WrongCell = 1,
+    /// A demanded cell was not answered in time.
+    Unanswered = 2,
+    /// The draw window was rolled until the lock was used up.
+    RolledOut = 3,
+}
+
+/// What became of a cell that was adjudicated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The committed bytes are right, and the cell was demanded.
+    Answered,
+    /// The committed bytes are wrong.
+    Convicted,
+}
+
+fn ensure(holds: bool, error: AssayError) -> Result<()> {
+    if holds { Ok(()) } else { Err(error) }
+}
+
+fn state_is(shard: &Shard, states: &[ShardState]) -> Result<()> {
+    ensure(shard.state().is_some_and(|s| states.contains(&s)), AssayError::WrongState)
+}
+
+fn increment(n: u32) -> Result<u32> {
+    n.checked_add(1).ok_or(AssayError::Overflow)
+}
+
+/// Who claims, and under which conditions.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim {
+    /// The Provider account.
+    pub provider: Pubkey,
+    /// The signing operator.
+    pub operator: Pubkey,
+    /// Hash of the terms the operator agreed to.
+    pub terms_hash: [u8; 32],
+    /// Least price it takes, base units.
+    pub min_price: u64,
+}
+
+/// Open -> Claimed. Locks the collateral. The shard's address, index and rent payer are the handler's to set.
+pub fn claim(job: &mut Job, provider: &mut Provider, shard: &mut Shard, claim: &Claim, now: &Now) -> Result<()> {
+    state_is(shard, &[ShardState::Open])?;
+    ensure(job.takes_claims(now) && job.open_shards().is_some_and(|n| n > 0), AssayError::JobClosed)?;
+    ensure(claim.terms_hash == job.terms_hash, AssayError::TermsChanged)?;
+    ensure(provider.market == job.terms.market, AssayError::WrongMarket)?;
+    ensure(provider.is_operator(&claim.operator), AssayError::NotAuthorized)?;
+    let reserved = job.terms.reserved_for;
+    ensure(reserved == NOBODY || reserved == claim.provider, AssayError::Reserved)?;
+    if shard.claims == 0 {
+        shard.ramp_from = job.terms.created_at;
+    }
+    let t = &job.terms;
+    let price = money::ramp_price(t.price_start, t.price_max, shard.ramp_from, t.ramp_seconds, now.time)?;
+    ensure(price >= claim.min_price, AssayError::PriceTooLow)?;
+    let collateral = money::collateral(price, t.collateral_bps, t.amplification_bps)?;
+    let locked = provider.locked.checked_add(collateral).ok_or(AssayError::Overflow)?;
+    ensure(locked <= provider.staked, AssayError::StakeTooSmall)?;
+
+    provider.locked = locked;
+    provider.active = increment(provider.active)?;
+    job.active = increment(job.active)?;
+    shard.state = ShardState::Claimed as u8;
+    shard.claims = increment(shard.claims)?;
+    shard.provider = claim.provider;
+    shard.operator = claim.operator;
+    shard.price = price;
+    shard.collateral = collateral;
+    shard.claimed_at = now.time;
+    shard.claimed_slot = now.slot;
+    Ok(())
+}
+
+/// Until when a claimed shard must be committed.
+pub fn execution_deadline(shard: &Shard, terms: &JobTerms) -> Deadline {
+    Deadline { opened_at: shard.claimed_at, opened_slot: shard.claimed_slot, seconds: terms.execute_seconds }
+}
+
+/// Claimed -> Open, by the operator. Returns the penalty, base units, to be moved from stake vault to job vault.
+pub fn release(job: &mut Job, provider: &mut Provider, shard: &mut Shard, operator: &Pubkey, now: &Now) -> Result<u64> {
+    state_is(shard, &[ShardState::Claimed])?;
+    ensure(provider.is_operator(operator), AssayError::NotAuthorized)?;
+    let t = &job.terms;
+    let held = now.time.saturating_sub(shard.claimed_at);
+    let penalty = money::release_penalty(shard.price, t.release_min_bps, t.release_max_bps, held, t.execute_seconds)?;
+    give_back(job, provider, shard, penalty, now)
+}
+
+/// Claimed -> Open, by anyone once the time to commit is over. Returns the penalty, base units.
+pub fn expire(job: &mut Job, provider: &mut Provider, shard: &mut Shard, now: &Now) -> Result<u64> {
+    state_is(shard, &[ShardState::Claimed])?;
+    ensure(execution_deadline(shard, &job.terms).passed(now), AssayError::TooEarly)?;
+    let penalty = money::share_floor(shard.price, u32::from(job.terms.expiry_bps))?;
+    give_back(job, provider, shard, penalty, now)
+}
+
+fn give_back(job: &mut Job, provider: &mut Provider, shard: &mut Shard, penalty: u64, now: &Now) -> Result<u64> {
+    let penalty = penalty.min(shard.collateral);
+    provider.locked = provider.locked.checked_sub(shard.collateral).ok_or(AssayError::Overflow)?;
+    provider.staked = provider.staked.checked_sub(penalty).ok_or(AssayError::Overflow)?;
+    provider.active = provider.active.checked_sub(1).ok_or(AssayError::Overflow)?;
+    provider.given_back = provider.given_back.checked_add(1).ok_or(AssayError::Overflow)?;
+    job.active = job.active.checked_sub(1).ok_or(AssayError::Overflow)?;
+    job.compensated = job.compensated.checked_add(penalty).ok_or(AssayError::Overflow)?;
+    let held = now.time.saturating_sub(shard.claimed_at).max(0);
+    shard.ramp_from = shard.ramp_from.checked_add(held).ok_or(AssayError::Overflow)?;
+    shard.state = ShardState::Open as u8;
+    shard.price = 0;
+    shard.collateral = 0;
+    Ok(penalty)
+}
+
+/// Claimed -> Committed: once. Late commitments count until the claim is expired by somebody.
+pub fn commit(shard: &mut Shard, provider: &Provider, operator: &Pubkey, root: [u8; 32], now: &Now) -> Result<()> {
+    state_is(shard, &[ShardState::Claimed])?;
+    ensure(provider.is_operator(operator), AssayError::NotAuthorized)?;
+    shard.window = window::window_of(now.slot)?;
+    shard.root = root;
+    shard.state = ShardState::Committed as u8;
+    shard.committed_at = now.time;
+    shard.committed_slot = now.slot;
+    shard.operator = *operator;
+    Ok(())
+}
+
+/// The window in which cells can be named and challenged.
+pub fn challenge_window(shard: &Shard, terms: &JobTerms) -> Deadline {
+    Deadline { opened_at: shard.committed_at, opened_slot: shard.committed_slot, seconds: terms.challenge_seconds }
+}
+
+/// Committed -> Sampled.
+pub fn draw(shard: &mut Shard, terms: &JobTerms, address: &Pubkey, window: u64, seed: &[u8; 32], now: &Now) -> Result<()> {
+    state_is(shard, &[ShardState::Committed])?;
+    ensure(shard.window == window, AssayError::WrongWindow)?;
+    let range = terms.shard(shard.index).ok_or(AssayError::NoSuchShard)?;
+    let mut drawn = [0u64; MAX_CELLS];
+    shard.drawn = range.draw(seed, &address.to_bytes(), &shard.root, terms.samples, &mut drawn)?;
+    for (slot, number) in shard.cells.iter_mut().zip(drawn).take(usize::from(shard.drawn)) {
+        *slot = number;
+    }
+    shard.state = ShardState::Sampled as u8;
+    shard.drawn_at = now.time;
+    shard.drawn_slot = now.slot;
+    Ok(())
+}
+
+/// What rolling a window did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Roll {
+    /// A new window; the renter is owed this much more, base units.
+    Rolled { owed: u64 },
+    /// The lock is used up: the shard is slashed.
+    RolledOut,
+}
+
+/// Committed -> Committed with a new window, or -> Slashed once the rolls have used up the lock. The handler has made
+/// sure that the old window has aged out and that no seed of it exists.
+pub fn roll(shard: &mut Shard, terms: &JobTerms, roller: &Pubkey, now: &Now) -> Result<Roll> {
+    state_is(shard, &[ShardState::Committed])?;
+    let step = shard.collateral.div_ceil(u64::from(terms.samples.max(1)));
+    let owed = shard.owed_renter.checked_add(step).ok_or(AssayError::Overflow)?.min(shard.collateral);
+    let added = owed.checked_sub(shard.owed_renter).ok_or(AssayError::Overflow)?;
+    shard.rolls = shard.rolls.saturating_add(1);
+    shard.owed_renter = owed;
+    if owed >= shard.collateral {
+        slash(shard, terms, Fault::RolledOut, roller, now)?;
+        return Ok(Roll::RolledOut);
+    }
+    shard.window = window::window_of(now.slot)?;
+    Ok(Roll::Rolled { owed: added })
+}
+
+/// The renter's own choice of cells: once, inside the challenge window.
+pub fn name(shard: &mut Shard, terms: &JobTerms, cells: &[u64], now: &Now) -> Result<()> {
+    state_is(shard, &[ShardState::Committed, ShardState::Sampled])?;
+    ensure(shard.named == 0, AssayError::AlreadyNamed)?;
+    ensure(!challenge_window(shard, terms).passed(now), AssayError::WindowOver)?;
+    ensure(!cells.is_empty() && cells.len() <= usize::from(terms.named), AssayError::TooManyCells)?;
+    let count = terms.shard(shard.index).ok_or(AssayError::NoSuchShard)?.cells()?;
+    ensure(cells.iter().all(|c| *c < count), AssayError::NoSuchCell)?;
+    for (slot, number) in shard.cells.iter_mut().skip(usize::from(terms.samples)).zip(cells) {
+        *slot = *number;
+    }
+    shard.named = u8::try_from(cells.len()).map_err(|_| AssayError::TooManyCells)?;
+    shard.named_at = now.time;
+    shard.named_slot = now.slot;
+    Ok(())
+}
+
+fn run_of_bits(from: u8, count: u8) -> u32 {
+    let ones = u64::from(u32::MAX).checked_shr(32u32.saturating_sub(u32::from(count))).unwrap_or(0);
+    let shifted = ones.checked_shl(u32::from(from)).unwrap_or(0) & u64::from(u32::MAX);
+    u32::try_from(shifted).unwrap_or(u32::MAX)
+}
+
+/// Bits of `cells` that are demanded: drawn ones once drawn, named ones once named.
+pub fn demanded(shard: &Shard, terms: &JobTerms) -> u32 {
+    run_of_bits(0, shard.drawn) | run_of_bits(terms.samples, shard.named)
+}
+
+/// Bits of `cells` that are demanded and not answered.
+pub fn unanswered(shard: &Shard, terms: &JobTerms) -> u32 {
+    demanded(shard, terms) & !shard.answered
+}
+
+/// Until when the drawn cells must be answered.
+pub fn draw_due(shard: &Shard, terms: &JobTerms) -> Deadline {
+    Deadline { opened_at: shard.drawn_at, opened_slot: shard.drawn_slot, seconds: terms.response_seconds }
+}
+
+/// Until when the named cells must be answered.
+pub fn named_due(shard: &Shard, terms: &JobTerms) -> Deadline {
+    Deadline { opened_at: shard.named_at, opened_slot: shard.named_slot, seconds: terms.response_seconds }
+}
+
+/// Judges cell `number`, re-executed by the verifier: `matches` says whether the committed bytes are right.
+/// A wrong cell convicts at any time before settlement, demanded or not. A right one answers if it was demanded.
+pub fn adjudicate(shard: &mut Shard, terms: &JobTerms, number: u64, matches: bool, submitter: &Pubkey, now: &Now) -> Result<Verdict> {
+    state_is(shard, &[ShardState::Committed, ShardState::Sampled])?;
+    if !matches {
+        slash(shard, terms, Fault::WrongCell, submitter, now)?;
+        return Ok(Verdict::Convicted);
+    }
+    let mut hits = 0u32;
+    for (i, cell) in (0u32..).zip(shard.cells.iter()) {
+        if *cell == number {
+            hits |= 1u32.checked_shl(i).unwrap_or(0);
+        }
+    }
+    let hits = hits & unanswered(shard, terms);
+    ensure(hits != 0, AssayError::NotDemanded)?;
+    shard.answered |= hits;
+    Ok(Verdict::Answered)
+}
+
+/// Slashes when a drawn or named cell is past its due time.
+pub fn slash_unanswered(shard: &mut Shard, terms: &JobTerms, caller: &Pubkey, now: &Now) -> Result<()> {
+    state_is(shard, &[ShardState::Committed, ShardState::Sampled])?;
+    let open = unanswered(shard, terms);
+    ensure(open != 0, AssayError::NothingUnanswered)?;
+    let drawn_late = open & run_of_bits(0, shard.drawn) != 0 && draw_due(shard, terms).passed(now);
+    let named_late = open & run_of_bits(terms.samples, shard.named) != 0 && named_due(shard, terms).passed(now);
+    ensure(drawn_late || named_late, AssayError::TooEarly)?;
+    slash(shard, terms, Fault::Unanswered, caller, now)
+}
+
+/// Divides the lock into debts. The lock itself stays locked until the debts are moved; job and provider are told then.
+fn slash(shard: &mut Shard, terms: &JobTerms, fault: Fault, bounty_to: &Pubkey, now: &Now) -> Result<()> {
+    let parts = money::seizure(shard.collateral, shard.price, terms.amplification_bps, terms.bounty_bps, shard.owed_renter)?;
+    shard.state = ShardState::Slashed as u8;
+    shard.fault = fault as u8;
+    shard.owed_renter = parts.compensation;
+    shard.owed_bounty = parts.bounty;
+    shard.owed_treasury = parts.treasury;
+    shard.bounty_to = *bounty_to;
+    shard.ended_at = now.time;
+    shard.ended_slot = now.slot;
+    Ok(())
+}
+
+/// What a settlement moves. At most one of the two amounts is not zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Payment {
+    /// From the job's vault to the stake vault, base units.
+    pub to_provider: u64,
+    /// From the stake vault to the job's vault (rolled windows cost more than was earned), base units.
+    pub to_job: u64,
+    /// Fee that stays in the job's vault for the treasury, base units.
+    pub fee: u64,
+}
+
+/// Sampled -> Settled.
+pub fn settle(job: &mut Job, provider: &mut Provider, shard: &mut Shard, now: &Now) -> Result<Payment> {
+    state_is(shard, &[ShardState::Sampled])?;
+    ensure(unanswered(shard, &job.terms) == 0 && shard.open_challenges == 0, AssayError::Unanswered)?;
+    ensure(challenge_window(shard, &job.terms).passed(now), AssayError::WindowOpen)?;
+    let parts = money::settlement(shard.price, job.terms.fee_bps)?;
+    let rolled = shard.owed_renter;
+    let to_provider = parts.pay.saturating_sub(rolled);
+    let to_job = rolled.saturating_sub(parts.pay);
+
+    provider.locked = provider.locked.checked_sub(shard.collateral).ok_or(AssayError::Overflow)?;
+    provider.staked = provider
+        .staked
+        .checked_add(to_provider)
+        .and_then(|s| s.checked_sub(to_job))
+        .ok_or(AssayError::Overflow)?;
+    provider.active = provider.active.checked_sub(1).ok_or(AssayError::Overflow)?;
+    provider.settled = provider.settled.checked_add(1).ok_or(AssayError::Overflow)?;
+    provider.earned = provider.earned.saturating_add(to_provider);
+    provider.fees = provider.fees.saturating_add(parts.fee);
+    job.active = job.active.checked_sub(1).ok_or(AssayError::Overflow)?;
+    job.settled = increment(job.settled)?;
+    job.fees_owed = job.fees_owed.checked_add(parts.fee).ok_or(AssayError::Overflow)?;
+    job.paid = job.paid.saturating_add(to_provider);
+    job.compensated = job.compensated.checked_add(rolled).ok_or(AssayError::Overflow)?;
+    shard.state = ShardState::Settled as u8;
+    shard.owed_renter = 0;
+    shard.ended_at = now.time;
+    shard.ended_slot = now.slot;
+    Ok(Payment { to_provider, to_job, fee: parts.fee })
+}
+
+/// Moves the renter's and the treasury's part of a slashed lock. Returns what goes from stake vault to job vault.
+/// A bounty that nobody fetched in 30 days goes to the treasury with it.
+pub fn seize(job: &mut Job, provider: &mut Provider, shard: &mut Shard, now: &Now) -> Result<u64> {
+    state_is(shard, &[ShardState::Slashed])?;
+    let waited = Deadline { opened_at: shard.ended_at, opened_slot: shard.ended_slot, seconds: BOUNTY_WAIT_SECONDS };
+    let forfeited = if waited.passed(now) { shard.owed_bounty } else { 0 };
+    let treasury = shard.owed_treasury.checked_add(forfeited).ok_or(AssayError::Overflow)?;
+    let amount = shard.owed_renter.checked_add(treasury).ok_or(AssayError::Overflow)?;
+    // `collateral` is what the lock still holds for this shard. The first seizure also ends the shard's work.
+    let first = shard.seized == 0;
+    ensure(first || amount > 0, AssayError::NothingOwed)?;
+    if first {
+        shard.seized = 1;
+        job.active = job.active.checked_sub(1).ok_or(AssayError::Overflow)?;
+        job.slashed = increment(job.slashed)?;
+        provider.active = provider.active.checked_sub(1).ok_or(AssayError::Overflow)?;
+        provider.slashed = provider.slashed.checked_add(1).ok_or(AssayError::Overflow)?;
+    }
+    job.fees_owed = job.fees_owed.checked_add(treasury).ok_or(AssayError::Overflow)?;
+    job.compensated = job.compensated.checked_add(shard.owed_renter).ok_or(AssayError::Overflow)?;
+    shard.owed_bounty = shard.owed_bounty.checked_sub(forfeited).ok_or(AssayError::Overflow)?;
+    shard.owed_renter = 0;
+    shard.owed_treasury = 0;
+    unlock(provider, shard, amount)?;
+    Ok(amount)
+}
+
+/// Moves the bounty. Returns what goes from the stake vault to the token account of `bounty_to`.
+pub fn pay_bounty(provider: &mut Provider, shard: &mut Shard) -> Result<u64> {
+    state_is(shard, &[ShardState::Slashed])?;
+    let amount = shard.owed_bounty;
+    ensure(amount > 0, AssayError::NothingOwed)?;
+    shard.owed_bounty = 0;
+    unlock(provider, shard, amount)?;
+    Ok(amount)
+}
+
+/// Takes `amount` out of the lock and out of the stake.
+fn unlock(provider: &mut Provider, shard: &mut Shard, amount: u64) -> Result<()> {
+    shard.collateral = shard.collateral.checked_sub(amount).ok_or(AssayError::Overflow)?;
+    provider.locked = provider.locked.checked_sub(amount).ok_or(AssayError::Overflow)?;
+    provider.staked = provider.staked.checked_sub(amount).ok_or(AssayError::Overflow)?;
+    Ok(())
+}
+
+/// True when nothing depends on the shard's account any more: the whole job is terminal, so it can't be claimed anew.
+pub fn closable(shard: &Shard, job: &Job, now: &Now) -> bool {
+    let debts = [shard.owed_renter, shard.owed_bounty, shard.owed_treasury];
+    job.terminal(now)
+        && match shard.state() {
+            Some(ShardState::Settled | ShardState::Open) => true,
+            Some(ShardState::Slashed) => shard.seized != 0 && debts == [0; 3],
+            _ => false,
+        }
+}

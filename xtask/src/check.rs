@@ -1,0 +1,120 @@
+//! `cargo xtask test`: every check and test, with its set-up.
+
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+
+use crate::{
+    demo::SELECTION,
+    host, nvrtc, paths, program,
+    run::{cargo, run, say, spell},
+};
+
+#[derive(Args)]
+pub struct Options {
+    /// Only this step; may be given several times
+    #[arg(long, value_enum)]
+    only: Vec<Step>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Step {
+    /// System packages
+    System,
+    /// rustfmt
+    Format,
+    /// clippy, on the crates that do not compile a chain
+    Lint,
+    /// The committed programs and IDL are what the sources give
+    Program,
+    /// Two builds of the programs give the same bytes
+    Reproduce,
+    /// The committed PTX is what the CUDA sources give
+    Ptx,
+    /// All tests
+    Tests,
+}
+
+const STEPS: [Step; 7] =
+    [Step::System, Step::Format, Step::Lint, Step::Program, Step::Reproduce, Step::Ptx, Step::Tests];
+/// Crates that clippy checks: those that compile no chain, so that it stays cheap.
+const LINTED: [&str; 9] = [
+    "assay-kernels",
+    "assay-settlement",
+    "assay-verifier",
+    "assay-client",
+    "assay-worker",
+    "assay-migrations",
+    "assay-cli",
+    "xtask",
+    "assay-idl",
+];
+
+pub fn main(options: &Options) -> Result<()> {
+    let chosen: Vec<_> =
+        STEPS.into_iter().filter(|step| options.only.is_empty() || options.only.contains(step)).collect();
+    let all = Instant::now();
+    let mut times: Vec<(String, Duration)> = Vec::new();
+    let mut result = Ok(());
+    for step in chosen {
+        let name = step.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        say(&format!("step {name}"));
+        let start = Instant::now();
+        result = step.run().with_context(|| format!("step `{name}` failed (again: cargo xtask test --only {name})"));
+        times.push((name, start.elapsed()));
+        if result.is_err() {
+            break;
+        }
+    }
+    say("steps");
+    for (name, time) in &times {
+        eprintln!("   {name:<10} {}", spell(*time));
+    }
+    eprintln!("   {:<10} {}", "all", spell(all.elapsed()));
+    if result.is_ok() {
+        say("all passed");
+    }
+    result
+}
+
+impl Step {
+    fn run(self) -> Result<()> {
+        let workspace = paths::workspace()?;
+        let cargo = || {
+            let mut cargo = cargo();
+            cargo.current_dir(&workspace);
+            cargo
+        };
+        match self {
+            Step::System => host::provide(&[&host::COMPILER, &host::PKG_CONFIG, &host::OPENSSL]),
+            Step::Format => run(cargo().args(["fmt", "--all", "--check"])),
+            Step::Lint => {
+                let mut clippy = cargo();
+                clippy.args(["clippy", "--locked", "--all-targets"]);
+                for name in LINTED {
+                    clippy.args(["--package", name]);
+                }
+                run(clippy.args(["--", "-D", "warnings"]))
+            }
+            Step::Program => program::check_all(),
+            Step::Reproduce => program::reproduce_all(),
+            Step::Ptx => {
+                let libraries = nvrtc::ready()?;
+                // Not `cargo run`: it takes no SELECTION, and would compile the kernels a second time.
+                run(cargo().args(["build", "--locked", "--bin", "ptx"]).args(SELECTION))?;
+                run(Command::new(paths::target()?.join("debug/ptx"))
+                    .arg("--check")
+                    .current_dir(&workspace)
+                    .env("LD_LIBRARY_PATH", libraries))
+            }
+            Step::Tests => {
+                say("all tests in one build (about 20 minutes on two cores the first time)");
+                run(cargo().args(["test", "--locked"]).args(SELECTION))
+            }
+        }
+    }
+}
