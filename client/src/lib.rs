@@ -1,6 +1,23 @@
+//! The chain from outside.
+//!
+//! - `cluster`, `rpc`, `send`: where the chain is, reading it, and one send that knows what became of a transaction.
+//! - `ix`, `accounts`, `token`: the settlement program's instructions and accounts, and SPL Token.
+//! - `answer`: what adjudication of a cell needs. `explain`: error codes back to sentences.
 
+pub mod accounts;
+pub mod answer;
 pub mod client_error;
 pub mod cluster;
+pub mod explain;
+pub mod ix;
+pub mod outcome;
 pub mod rpc;
 pub mod send;
+pub mod token;
 mod watch;
+
+pub use accounts::Reader;
+pub use client_error::ClientError;
+pub use cluster::Cluster;
+pub use explain::{ProgramFault, explain};
+pub use rpc::Rpc;

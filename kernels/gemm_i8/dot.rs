@@ -4,7 +4,7 @@
 //! Eight bytes of each side are taken at once, offset by 128 to be unsigned. With b's bytes reversed, the product of
 //! (a0 + a4 2^32) and (b4 + b0 2^32) has a0 b0 + a4 b4 in its upper half, so four multiplications do eight elements.
 //! From sum (a + 128)(b + 128) the sum of a b follows by the sums of both sides.
-// Every sum in this file is bounded beside it; checks would double the cost of the inner loop.
+// Every sum in this file is bounded beside it. The inner loop wraps in name only: checks would double its cost.
 #![allow(clippy::arithmetic_side_effects)]
 
 /// Words of a block whose sums fit their lanes: 128 elements.
@@ -89,8 +89,8 @@ fn block(a: &[u64; BLOCK_WORDS], b: &[u64; BLOCK_WORDS]) -> i64 {
     for (a, b) in a.iter().zip(b) {
         let (x, y) = (a ^ OFFSET, b ^ OFFSET);
         // Each 16-bit lane grows by at most 2 * 255 a word: 8,160 in all.
-        sum_a += (x & EVEN) + (x >> 8 & EVEN);
-        sum_b += (y & EVEN) + (y >> 8 & EVEN);
+        sum_a = sum_a.wrapping_add(x & EVEN).wrapping_add(x >> 8 & EVEN);
+        sum_b = sum_b.wrapping_add(y & EVEN).wrapping_add(y >> 8 & EVEN);
         let y = y.swap_bytes();
         // Each half grows by at most 2 * 255^2 a product, 64 products: below 2^24, so the lower never carries over.
         products = products

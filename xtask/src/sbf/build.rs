@@ -65,6 +65,16 @@ impl Place {
         self.target.join(TARGET).join("release")
     }
 
+    /// A copy of this binary for rustc to call. The original may be replaced by a newer one while cargo runs.
+    fn linker(&self) -> Result<PathBuf> {
+        let (linker, scratch) =
+            (self.target.join("sbpf-ld"), self.target.join(format!("sbpf-ld.{}", std::process::id())));
+        std::fs::copy("/proc/self/exe", &scratch)
+            .and_then(|_| std::fs::rename(&scratch, &linker))
+            .with_context(|| format!("cannot create {}", linker.display()))?;
+        Ok(linker)
+    }
+
     fn command(&self) -> Result<Command> {
         let compiler = self.home.compiler().join("bin");
         let mut command = Command::new(compiler.join("cargo"));
@@ -90,7 +100,7 @@ impl Place {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let path = std::env::join_paths(std::iter::once(compiler.clone()).chain(std::env::split_paths(&path)))
             .context("PATH cannot be extended")?;
-        let linker = std::env::current_exe().context("where is this binary?")?;
+        let linker = self.linker()?;
         command
             .current_dir(&self.workspace)
             .env("PATH", path)
