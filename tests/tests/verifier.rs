@@ -2,6 +2,7 @@
 //! hostile requests, and the compute units that `describe` promises.
 #![allow(clippy::arithmetic_side_effects, clippy::unwrap_used)]
 
+use std::cell::RefCell;
 use std::path::Path;
 
 use assay_kernels::abi::{
@@ -28,7 +29,8 @@ const OTHER: Pubkey = Pubkey::new_from_array([0xe1; 32]);
 const VERIFIER: Pubkey = Pubkey::new_from_array([0xf0; 32]);
 
 struct Chain {
-    svm: LiteSVM,
+    /// Property tests call with a shared reference.
+    svm: RefCell<LiteSVM>,
     payer: Keypair,
 }
 
@@ -48,12 +50,12 @@ impl Chain {
         svm.add_program_from_file(VERIFIER, program).unwrap();
         let payer = Keypair::new();
         svm.airdrop(&payer.pubkey(), 100_000_000_000).unwrap();
-        Self { svm, payer }
+        Self { svm: RefCell::new(svm), payer }
     }
 
-    fn put(&mut self, address: Pubkey, data: &[u8]) {
+    fn put(&self, address: Pubkey, data: &[u8]) {
         let account = Account { lamports: 10_000_000_000, data: data.to_vec(), owner: OTHER, ..Account::default() };
-        self.svm.set_account(address, account).unwrap();
+        self.svm.borrow_mut().set_account(address, account).unwrap();
     }
 
     /// Simulates one call, so that nothing but the evidence account's content carries over to the next.
@@ -63,14 +65,13 @@ impl Chain {
             Instruction { program_id: VERIFIER, accounts, data },
         ];
         let payer = self.payer.pubkey();
+        let svm = self.svm.borrow();
         let transaction =
-            Transaction::new_signed_with_payer(&instructions, Some(&payer), &[&self.payer], self.svm.latest_blockhash());
-        match self.svm.simulate_transaction(transaction) {
+            Transaction::new_signed_with_payer(&instructions, Some(&payer), &[&self.payer], svm.latest_blockhash());
+        match svm.simulate_transaction(transaction) {
             Ok(done) => {
-                let meta = done.meta;
-                let data = meta.return_data.data;
-                // Return data ends without its trailing zeros only in the RPC's JSON, not here.
-                Ok((data, meta.compute_units_consumed - BUDGET_INSTRUCTION_CU))
+                let cu = done.meta.compute_units_consumed - BUDGET_INSTRUCTION_CU;
+                Ok((done.meta.return_data.data, cu))
             }
             Err(failed) => Err(match failed.err {
                 solana_transaction::TransactionError::InstructionError(1, InstructionError::Custom(code)) => {
@@ -82,7 +83,7 @@ impl Chain {
     }
 
     /// Calls with a request's evidence in a read-only account, or without account where it has none.
-    fn ask(&mut self, request: &RequestWriter) -> Answer {
+    fn ask(&self, request: &RequestWriter) -> Answer {
         let mut accounts = Vec::new();
         if !request.evidence.is_empty() {
             self.put(EVIDENCE, &request.evidence);
@@ -149,7 +150,7 @@ impl Job {
 
 #[test]
 fn describe_and_check_are_the_registrys() {
-    let mut chain = Chain::new();
+    let chain = Chain::new();
     for kernel in AnyKernel::ALL {
         let (answer, cu) = chain.ask(&RequestWriter::new(Op::Describe, kernel.id(), &[], 0, 0)).unwrap();
         assert_eq!(bytemuck::pod_read_unaligned::<Describe>(&answer), kernel.describe());
@@ -168,7 +169,7 @@ fn describe_and_check_are_the_registrys() {
 
 #[test]
 fn escape_time_cells_equal_the_reference_within_their_compute_units() {
-    let mut chain = Chain::new();
+    let chain = Chain::new();
     let limit = u64::from(AnyKernel::EscapeTime.describe().cell_cu_max);
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(150));
     let jobs = (1u32..300, 1u32..300, 1u32..=4096, -48i64..48, -48i64..48, 1i64..500_000, any::<prop::sample::Index>());
@@ -192,7 +193,7 @@ fn escape_time_cells_equal_the_reference_within_their_compute_units() {
 
 #[test]
 fn gemm_cells_equal_the_reference_and_need_every_opening() {
-    let mut chain = Chain::new();
+    let chain = Chain::new();
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(60));
     let sizes = (1u32..9, 1u32..40, prop_oneof![1u32..20, 1000u32..1050, 2000u32..4200]);
     let cuts = (1usize..5, 0usize..20, any::<u64>());
@@ -235,7 +236,7 @@ fn gemm_cells_equal_the_reference_and_need_every_opening() {
 
 #[test]
 fn the_largest_gemm_cells_stay_within_their_compute_units() {
-    let mut chain = Chain::new();
+    let chain = Chain::new();
     let limit = u64::from(AnyKernel::GemmI8.describe().cell_cu_max);
     let job = Job::gemm(3, 3, gemm_i8::MAX_K, 5);
     let expected = job.expected(0, 5);
@@ -272,7 +273,7 @@ fn the_largest_gemm_cells_stay_within_their_compute_units() {
 
 #[test]
 fn refusals_have_their_names_on_chain() {
-    let mut chain = Chain::new();
+    let chain = Chain::new();
     let product = |m, n, k| gemm_i8::Params { m, n, k }.to_bytes().to_vec();
     let check = |kernel, params: &[u8]| RequestWriter::new(Op::Check, kernel, params, 0, 0);
     for (request, error) in [
@@ -310,7 +311,7 @@ fn refusals_have_their_names_on_chain() {
 
 #[test]
 fn any_bytes_are_answered_or_refused_by_name() {
-    let mut chain = Chain::new();
+    let chain = Chain::new();
     chain.put(EVIDENCE, &[0x55; 3000]);
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(400));
     let valid = Job::gemm(2, 2, 1500, 3).request(0, 1, 1, 0, |_| false).data().unwrap();

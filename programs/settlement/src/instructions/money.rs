@@ -162,6 +162,7 @@ pub fn pay_bounty(ctx: Context<PayBounty>) -> Result<()> {
 /// Accounts of `withdraw_refund`.
 #[derive(Accounts)]
 pub struct WithdrawRefund<'info> {
+    #[account(mut)]
     pub job: AccountLoader<'info, Job>,
     /// CHECK: compared with the job's vault.
     #[account(mut)]
@@ -181,10 +182,14 @@ pub fn withdraw_refund(ctx: Context<WithdrawRefund>) -> Result<()> {
     let a = ctx.accounts;
     let now = sysvar::now()?;
     let (amount, renter, nonce, bump) = {
-        let job = a.job.load()?;
+        let mut job = a.job.load_mut()?;
         require_keys_eq!(job.vault, a.job_vault.key(), AssayError::WrongVault);
         require_keys_eq!(job.terms.mint, a.mint.key(), AssayError::WrongMint);
         require_keys_eq!(job.terms.token_program, a.token_program.key(), AssayError::WrongTokenProgram);
+        // Escrow of open shards goes out once the job has expired: from then on no claim may ever need it again.
+        if job.closed(&now) {
+            job.cancelled = 1;
+        }
         token::check_destination(&a.destination, &job.terms.token_program, &job.terms.mint, &job.renter)?;
         let held = token::read(&a.job_vault, &job.terms.token_program)?.amount;
         let owed = job.owed(&now).ok_or(AssayError::Overflow)?;

@@ -3,7 +3,7 @@
 use crate::{
     constants::*,
     error::AssayError,
-    rules::draw::{Shard, class_leaves},
+    rules::draw::class_leaves,
     state::{CostClass, Terms},
 };
 
@@ -120,9 +120,4 @@ pub fn samples_for(samples: u8, classes: &[CostClass]) -> Result<u8> {
     }
     let least = u8::try_from(stages.saturating_add(1)).map_err(|_| AssayError::JobOutOfRange)?;
     Ok(samples.max(least))
-}
-
-/// Cells of a shard, for whoever holds only the classes.
-pub fn shard_cells(classes: &[CostClass], first_leaf: u64, leaves: u64) -> Result<u64> {
-    Shard { classes, first_leaf, leaves }.cells()
 }

@@ -109,6 +109,14 @@ pub struct JobTerms {
     pub classes: u8,
     /// Inputs that count.
     pub inputs: u8,
+    /// How delivery decides who gets the price; 0: it does not (the others are for a later version).
+    pub delivery: u8,
+    /// Zero (what silence means under attested delivery, later version).
+    pub silence: u8,
+    /// Zero (who may challenge, who may fetch results: later version).
+    pub flags: u8,
+    /// Zero.
+    pub padding: [u8; 5],
     /// The inputs.
     pub input: [InputTree; MAX_INPUTS],
     /// The cost classes.
@@ -117,6 +125,8 @@ pub struct JobTerms {
     pub locator: [u8; URL_BYTES],
     /// Parameters of the kernel.
     pub params: [u8; MAX_PARAMS],
+    /// Zero; for later versions.
+    pub reserved: [u8; 64],
 }
 
 /// What a job is, apart from its shards.

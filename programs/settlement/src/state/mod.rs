@@ -37,7 +37,7 @@ mod tests {
         assert_eq!(space_of::<DrawSeed>(), 8 + 8 + 8 + 32 + 32 + 16 + 32);
         assert_eq!(size_of::<Terms>(), 88);
         assert_eq!(size_of::<CostClass>(), 32);
-        assert_eq!(size_of::<JobTerms>(), 7 * 32 + 9 * 8 + 6 * 4 + 6 * 2 + 12 + 4 * 40 + 16 * 32 + 128 + 512);
+        assert_eq!(size_of::<JobTerms>(), 7 * 32 + 9 * 8 + 6 * 4 + 6 * 2 + 20 + 4 * 40 + 16 * 32 + 128 + 512 + 64);
         assert_eq!(space_of::<Job>(), 8 + 8 + 8 + 3 * 32 + 32 + 8 + 16 + 32 + 64 + 64 + size_of::<JobTerms>());
         assert_eq!(space_of::<Shard>(), 8 + 24 + 5 * 32 + 2 * 32 + 18 * 8 + 32 * 8 + 64);
         assert_eq!(size_of::<EvidenceHeader>(), EVIDENCE_HEADER_BYTES);
