@@ -16,8 +16,6 @@ const BLOCK_BYTES: usize = BLOCK_WORDS * 8;
 
 /// Two bytes of a word, 32 bits apart.
 const PAIR: u64 = 0x0000_00ff_0000_00ff;
-/// Every second byte of a word.
-const EVEN: u64 = 0x00ff_00ff_00ff_00ff;
 /// Adds 128 to every byte, modulo 256.
 const OFFSET: u64 = 0x8080_8080_8080_8080;
 
@@ -85,23 +83,20 @@ fn copy(to: &mut [u8], from: &[u8]) {
 /// Dot product of 128 elements.
 #[inline]
 fn block(a: &[u64; BLOCK_WORDS], b: &[u64; BLOCK_WORDS]) -> i64 {
-    let (mut products, mut sum_a, mut sum_b) = (0u64, 0u64, 0u64);
+    let (mut products, mut sums) = (0u64, 0u64);
     for (a, b) in a.iter().zip(b) {
-        let (x, y) = (a ^ OFFSET, b ^ OFFSET);
-        // Each 16-bit lane grows by at most 2 * 255 a word: 8,160 in all.
-        sum_a = sum_a.wrapping_add(x & EVEN).wrapping_add(x >> 8 & EVEN);
-        sum_b = sum_b.wrapping_add(y & EVEN).wrapping_add(y >> 8 & EVEN);
-        let y = y.swap_bytes();
+        let (x, y) = (a ^ OFFSET, (b ^ OFFSET).swap_bytes());
+        let (x0, x1, x2, x3) = (x & PAIR, x >> 8 & PAIR, x >> 16 & PAIR, x >> 24 & PAIR);
+        let (y0, y1, y2, y3) = (y >> 24 & PAIR, y >> 16 & PAIR, y >> 8 & PAIR, y & PAIR);
+        // Each half grows by at most 8 * 255 a word: 32,640 in all.
+        sums = sums.wrapping_add(x0).wrapping_add(x1).wrapping_add(x2).wrapping_add(x3);
+        sums = sums.wrapping_add(y0).wrapping_add(y1).wrapping_add(y2).wrapping_add(y3);
         // Each half grows by at most 2 * 255^2 a product, 64 products: below 2^24, so the lower never carries over.
-        products = products
-            .wrapping_add((x & PAIR).wrapping_mul(y >> 24 & PAIR))
-            .wrapping_add((x >> 8 & PAIR).wrapping_mul(y >> 16 & PAIR))
-            .wrapping_add((x >> 16 & PAIR).wrapping_mul(y >> 8 & PAIR))
-            .wrapping_add((x >> 24 & PAIR).wrapping_mul(y & PAIR));
+        products = products.wrapping_add(x0.wrapping_mul(y0)).wrapping_add(x1.wrapping_mul(y1));
+        products = products.wrapping_add(x2.wrapping_mul(y2)).wrapping_add(x3.wrapping_mul(y3));
     }
-    // The four lanes of each side added up in the top one: at most 32,640.
-    let lanes = |sum: u64| (sum.wrapping_mul(0x0001_0001_0001_0001) >> 48) as i64;
-    (products >> 32) as i64 - 128 * (lanes(sum_a) + lanes(sum_b)) + 128 * 128 * (BLOCK_BYTES as i64)
+    let both = (sums >> 32) + (sums & 0xffff_ffff);
+    (products >> 32) as i64 - 128 * both as i64 + 128 * 128 * (BLOCK_BYTES as i64)
 }
 
 #[cfg(test)]

@@ -143,15 +143,15 @@ impl Kernel for GemmI8 {
         let chunks = params.row_chunks();
         let (a_start, b_start) = (row.wrapping_mul(chunks), column.wrapping_mul(chunks));
         let mut dot = dot::Dot::new();
+        let (mut a_row, mut b_row) = (request.pieces(0, a_start), request.pieces(1, b_start));
         let mut left = params.k as usize;
-        let mut done = 0u64;
         // Each row may lie in several openings; go on to where the first of the two ends.
         while left > 0 {
-            let a = request.read_some(0, a_start, done, left)?;
-            let b = request.read_some(1, b_start, done, a.len())?;
+            let a = a_row.next(left)?;
+            let b = b_row.next(a.len())?;
+            a_row.unread(a.len().saturating_sub(b.len()));
             dot.add(a, b);
             left = left.saturating_sub(b.len());
-            done = done.saturating_add(b.len() as u64);
         }
         let element = dot.sum().to_le_bytes();
         out.get_mut(..element.len()).ok_or(AbiError::OutputTooSmall)?.copy_from_slice(&element);

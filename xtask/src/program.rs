@@ -113,9 +113,11 @@ pub fn reproduce_all() -> Result<()> {
 /// Fails where a committed file differs from what the sources give.
 fn check(parts: &[Part]) -> Result<()> {
     let workspace = paths::workspace()?;
+    let place = place(&workspace, true)?;
+    place.distrust(&OWN)?;
     let mut differences = Vec::new();
-    for (part, bytes) in make(&workspace, parts, true)? {
-        let file = part.committed();
+    for part in parts {
+        let (file, bytes) = (part.committed(), make(&place, *part)?);
         let expected = files::sha256_hex(&bytes);
         match files::read(&workspace.join(file)) {
             Ok(found) if found == bytes => println!("{expected}  {file}: as committed"),
@@ -141,15 +143,18 @@ fn check(parts: &[Part]) -> Result<()> {
     )
 }
 
-/// Builds with the pinned toolchain and writes the files that are committed.
+/// Builds with the pinned toolchain and writes the files that are committed, each as soon as it is built.
 fn write(parts: &[Part]) -> Result<()> {
     let workspace = paths::workspace()?;
-    for (part, bytes) in make(&workspace, parts, false)? {
-        let file = part.committed();
+    let place = place(&workspace, false)?;
+    place.distrust(&OWN)?;
+    for part in parts {
+        let (file, bytes) = (part.committed(), make(&place, *part)?);
         files::write(&workspace.join(file), &bytes)?;
         println!("{}  {file} ({} bytes)", files::sha256_hex(&bytes), bytes.len());
+        files::write(&workspace.join(SUMS), sums(&workspace)?.as_bytes())?;
     }
-    files::write(&workspace.join(SUMS), sums(&workspace)?.as_bytes())
+    Ok(())
 }
 
 /// The text of [`SUMS`] for the files that are there now.
@@ -171,19 +176,12 @@ fn sums(workspace: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// The bytes of each part, built with the pinned toolchain.
-fn make(workspace: &Path, parts: &[Part], locked: bool) -> Result<Vec<(Part, Vec<u8>)>> {
-    let place = place(workspace, locked)?;
-    place.distrust(&OWN)?;
-    let mut made = Vec::new();
-    for part in parts {
-        let bytes = match part.package() {
-            Some(package) => program(&place, package)?,
-            None => idl::build(workspace)?,
-        };
-        made.push((*part, bytes));
+/// The bytes of a part, built with the pinned toolchain.
+fn make(place: &Place, part: Part) -> Result<Vec<u8>> {
+    match part.package() {
+        Some(package) => program(place, package),
+        None => idl::build(&place.workspace),
     }
-    Ok(made)
 }
 
 fn place(workspace: &Path, locked: bool) -> Result<Place> {

@@ -20,7 +20,7 @@ pub use layout::{
     CellAt, CostClass, Describe, FLAG_COST_DEPENDS_ON_DATA, Geometry, LeafSpan, MAX_CELL_BYTES, MAX_CLASSES,
     MAX_INPUTS, MAX_WEIGHT,
 };
-pub use request::{Opening, Openings, Request, encode_header};
+pub use request::{Opening, Openings, Pieces, Request, encode_header};
 #[cfg(feature = "std")]
 pub use writer::RequestWriter;
 

@@ -157,28 +157,16 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     /// [`AbiError::MissingOpening`] when no single opening covers it. What may be spread over several openings is
-    /// read with [`read_some`](Self::read_some).
+    /// read in [`pieces`](Self::pieces).
     pub fn read(&self, source: u8, start_unit: u64, byte_off: u64, len: usize) -> Result<&'a [u8], AbiError> {
         self.openings()
             .find_map(|opening| self.covered(&opening, source, start_unit, byte_off)?.get(..len))
             .ok_or(AbiError::MissingOpening)
     }
 
-    /// Like [`read`](Self::read), but as many of the `max_len` bytes as the first opening that covers the first one
-    /// has: at least one, unless `max_len` is 0.
-    ///
-    /// # Errors
-    /// [`AbiError::MissingOpening`] when no opening covers the first byte.
-    pub fn read_some(&self, source: u8, start_unit: u64, byte_off: u64, max_len: usize) -> Result<&'a [u8], AbiError> {
-        if max_len == 0 {
-            return Ok(&[]);
-        }
-        self.openings()
-            .find_map(|opening| {
-                let bytes = self.covered(&opening, source, start_unit, byte_off).filter(|bytes| !bytes.is_empty())?;
-                Some(bytes.get(..max_len).unwrap_or(bytes))
-            })
-            .ok_or(AbiError::MissingOpening)
+    /// Reads what may be spread over several openings, from the beginning of chunk `start_unit` on.
+    pub fn pieces(&self, source: u8, start_unit: u64) -> Pieces<'a> {
+        Pieces { request: *self, source, start_unit, done: 0, at: 0 }
     }
 
     /// What an opening has from the given place on, if it reaches it.
@@ -193,6 +181,47 @@ impl<'a> Request<'a> {
             position.checked_sub(opening.start.checked_mul(CHUNK_BYTES as u64)?)?
         };
         self.bytes_of(opening).ok()?.get(usize::try_from(skip).ok()?..)
+    }
+}
+
+/// Consecutive bytes of one source, opening by opening.
+#[derive(Clone, Debug)]
+pub struct Pieces<'a> {
+    request: Request<'a>,
+    source: u8,
+    start_unit: u64,
+    /// Bytes read so far.
+    done: u64,
+    /// Index of the opening that covered the last byte. The next one usually follows it, so the search begins there:
+    /// hundreds of openings must not cost a search through all of them for every piece.
+    at: usize,
+}
+
+impl<'a> Pieces<'a> {
+    /// The next bytes: at most `max_len`, as many as one opening has, at least one unless `max_len` is 0.
+    ///
+    /// # Errors
+    /// [`AbiError::MissingOpening`] when no opening covers the next byte.
+    pub fn next(&mut self, max_len: usize) -> Result<&'a [u8], AbiError> {
+        let (before, from) = self.request.openings.split_at_checked(self.at).unwrap_or((&[], self.request.openings));
+        for (index, raw) in (self.at..).zip(from).chain((0..).zip(before)) {
+            if raw[0] != self.source {
+                continue;
+            }
+            let covered = self.request.covered(&Opening::from_bytes(raw), self.source, self.start_unit, self.done);
+            if let Some(bytes) = covered.filter(|bytes| !bytes.is_empty()) {
+                let bytes = bytes.get(..max_len).unwrap_or(bytes);
+                self.at = index;
+                self.done = self.done.saturating_add(bytes.len() as u64);
+                return Ok(bytes);
+            }
+        }
+        if max_len == 0 { Ok(&[]) } else { Err(AbiError::MissingOpening) }
+    }
+
+    /// Gives back the last `len` bytes read.
+    pub fn unread(&mut self, len: usize) {
+        self.done = self.done.saturating_sub(len as u64);
     }
 }
 

@@ -76,10 +76,15 @@ mod with_writer {
         assert_eq!(request.read(0, u64::MAX, 0, 1), missing);
         // Two openings of neighbouring chunks are no single one.
         assert_eq!(request.read(1, 0, 0, 2048), missing);
-        assert_eq!(request.read_some(1, 0, 0, 2048), Ok(&[20; 1024][..]));
-        assert_eq!(request.read_some(1, 0, 1024, 2000), Ok(&[21; 1024][..]));
-        assert_eq!(request.read_some(1, 0, 2048, 1), missing);
-        assert_eq!(request.read_some(1, 9, 0, 0), Ok(&[][..]));
+        let mut pieces = request.pieces(1, 0);
+        assert_eq!(pieces.next(2048), Ok(&[20; 1024][..]));
+        assert_eq!(pieces.next(1000), Ok(&[21; 1000][..]));
+        pieces.unread(1000 + 24);
+        assert_eq!(pieces.next(1000), Ok(&[20; 24][..]));
+        assert_eq!(pieces.next(2000), Ok(&[21; 1024][..]));
+        assert_eq!(pieces.next(0), Ok(&[][..]));
+        assert_eq!(pieces.next(1), missing);
+        assert_eq!(request.pieces(1, 2).next(1), missing);
         assert_eq!(request.read(SOURCE_LEAVES, 7, 90, 10), Ok(&[30; 10][..]));
         assert_eq!(request.read(SOURCE_LEAVES, 7, 90, 11), missing);
         assert_eq!(request.read(SOURCE_LEAVES, 8, 0, 1), missing);
@@ -128,7 +133,7 @@ mod with_writer {
             }
             if let Ok(request) = Request::parse(&data, &[1, 2, 3]) {
                 for opening in request.openings() {
-                    let read = request.read_some(opening.source, opening.start, 0, usize::MAX);
+                    let read = request.pieces(opening.source, opening.start).next(usize::MAX);
                     prop_assert!(opening.len == 0 || read.is_ok() || opening.start > u64::MAX / 1024);
                 }
             }

@@ -1,0 +1,340 @@
+//! The command line.
+
+use crate::error::EXIT_HELP;
+use clap::{Args, Parser, Subcommand};
+use solana_pubkey::Pubkey;
+use std::{net::SocketAddr, path::PathBuf};
+
+/// GPU work you can check, paid on Solana.
+///
+/// A renter pays for a job; providers compute its shards under a deposit; the chain draws cells and recomputes them
+/// before it pays. A wrong result costs the deposit.
+#[derive(Debug, Parser)]
+#[command(name = "assay", version, after_help = EXIT_HELP, arg_required_else_help = true, propagate_version = true)]
+pub struct Cli {
+    /// Options that every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Options for every command")]
+pub struct Global {
+    /// Chain: localhost, devnet, testnet, mainnet-beta, or the URL of its JSON-RPC. Default: the Solana tools' setting, else localhost
+    #[arg(long, short = 'u', global = true, env = "ASSAY_URL", hide_env_values = true, value_name = "URL")]
+    pub url: Option<String>,
+    /// WebSocket URL of the chain. Default: follows from --url
+    #[arg(long, global = true, env = "ASSAY_WS", hide_env_values = true, value_name = "URL")]
+    pub ws: Option<String>,
+    /// Keypair file that signs and pays. Default: the Solana tools' setting
+    #[arg(long, short = 'k', global = true, env = "ASSAY_KEYPAIR", value_name = "PATH")]
+    pub keypair: Option<PathBuf>,
+    /// Market to work in. Default: the only one on the chain
+    #[arg(long, short = 'm', global = true, env = "ASSAY_MARKET", value_name = "ADDRESS")]
+    pub market: Option<Pubkey>,
+    /// Print the result to stdout as one JSON document (commands that run on: one per line)
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show a whole job on a chain inside this process: three providers, one of them a forger
+    Demo(Demo),
+    /// Run a chain on this machine with programs, market and funded wallets, until Ctrl-C
+    Localnet(Localnet),
+    /// Submit jobs, watch them, fetch what they made
+    #[command(subcommand)]
+    Job(JobCommand),
+    /// Provide computing power for pay
+    #[command(subcommand)]
+    Provider(ProviderCommand),
+    /// Check providers' results for bounties
+    #[command(subcommand)]
+    Validator(ValidatorCommand),
+    /// Open a market
+    #[command(subcommand)]
+    Market(MarketCommand),
+    /// Serve job inputs over HTTP
+    #[command(subcommand)]
+    Store(StoreCommand),
+}
+
+/// `assay demo`
+#[derive(Args, Clone, Debug)]
+pub struct Demo {
+    /// Seed of the two matrices
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Folder for picture.png, a.npy, b.npy, product.npy and report.json
+    #[arg(long, default_value = "target/demo", value_name = "FOLDER")]
+    pub out: PathBuf,
+    /// A smaller picture and smaller matrices
+    #[arg(long)]
+    pub fast: bool,
+}
+
+/// `assay localnet`
+#[derive(Args, Clone, Debug)]
+pub struct Localnet {
+    /// Folder for the wallets, the content store and market.json
+    #[arg(long, default_value = "assay-localnet", value_name = "FOLDER")]
+    pub folder: PathBuf,
+    /// Port of JSON-RPC; the WebSocket gets the next one, the content store the one after
+    #[arg(long, default_value_t = 8899)]
+    pub rpc_port: u16,
+    /// Time of a slot in milliseconds
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(10..=1_000))]
+    pub slot_ms: u64,
+}
+
+/// `assay job`
+#[derive(Debug, Subcommand)]
+pub enum JobCommand {
+    /// Create a job and pay its escrow
+    #[command(subcommand)]
+    Submit(SubmitCommand),
+    /// Show a job and its shards
+    Status(JobAddress),
+    /// Download the results, check them against the chain, and write them to a file
+    Fetch(Fetch),
+    /// Stop a job from taking more claims, and take back what no shard needs
+    Cancel(JobAddress),
+    /// Close a finished job: refunds, rent and fees go where they belong
+    Close(JobAddress),
+}
+
+/// A job.
+#[derive(Args, Clone, Debug)]
+pub struct JobAddress {
+    /// Address of the job
+    pub job: Pubkey,
+}
+
+/// `assay job fetch`
+#[derive(Args, Clone, Debug)]
+pub struct Fetch {
+    /// Address of the job
+    pub job: Pubkey,
+    /// File to write: .png for an image, .npy for a product
+    #[arg(long, short = 'o', value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// `assay job submit`
+#[derive(Debug, Subcommand)]
+pub enum SubmitCommand {
+    /// An escape-time fractal image
+    EscapeTime(EscapeTime),
+    /// The product of two int8 matrices, exact in int32
+    GemmI8(GemmI8),
+}
+
+/// What a renter offers.
+#[derive(Args, Clone, Debug)]
+pub struct Offer {
+    /// Most that one shard may cost, in tokens; this much is escrowed for each shard
+    #[arg(long, value_name = "TOKENS")]
+    pub price: String,
+    /// Price of a shard at first, in tokens. It rises to --price. Default: half of it
+    #[arg(long, value_name = "TOKENS")]
+    pub price_start: Option<String>,
+    /// Seconds from the first price to the last
+    #[arg(long, default_value_t = 120, value_name = "SECONDS")]
+    pub ramp: u32,
+    /// Seconds a provider has from its claim to its result
+    #[arg(long, default_value_t = 3_600, value_name = "SECONDS")]
+    pub execute: u32,
+    /// Seconds until shards that nobody claimed are refunded
+    #[arg(long, default_value_t = 86_400, value_name = "SECONDS")]
+    pub life: u32,
+    /// Number of shards that the work is cut into
+    #[arg(long, default_value_t = 4)]
+    pub shards: u32,
+    /// Provider account that alone may claim
+    #[arg(long, value_name = "ADDRESS")]
+    pub reserved_for: Option<Pubkey>,
+    /// Don't ask before paying
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+}
+
+/// `assay job submit escape-time`
+#[derive(Args, Clone, Debug)]
+pub struct EscapeTime {
+    /// Pixels along a row
+    #[arg(long, default_value_t = 1920)]
+    pub width: u32,
+    /// Rows
+    #[arg(long, default_value_t = 1080)]
+    pub height: u32,
+    /// Most iterations of a pixel, 1 to 4096
+    #[arg(long, default_value_t = 1000)]
+    pub max_iter: u32,
+    /// Centre of the picture, real part
+    #[arg(long, default_value_t = crate::view::CENTRE.0, allow_negative_numbers = true)]
+    pub x: f64,
+    /// Centre of the picture, imaginary part
+    #[arg(long, default_value_t = crate::view::CENTRE.1, allow_negative_numbers = true)]
+    pub y: f64,
+    /// Width of the picture in the complex plane
+    #[arg(long, default_value_t = crate::view::SPAN)]
+    pub span: f64,
+    /// The offer.
+    #[command(flatten)]
+    pub offer: Offer,
+}
+
+/// `assay job submit gemm-i8`
+#[derive(Args, Clone, Debug)]
+pub struct GemmI8 {
+    /// Left matrix, .npy, int8, m x k
+    #[arg(long, value_name = "FILE")]
+    pub a: PathBuf,
+    /// Right matrix, .npy, int8, k x n
+    #[arg(long, value_name = "FILE")]
+    pub b: PathBuf,
+    /// Content store that the inputs are uploaded to; providers fetch them there
+    #[arg(long, env = "ASSAY_STORE", default_value = "http://127.0.0.1:8901", value_name = "URL")]
+    pub store: String,
+    /// The offer.
+    #[command(flatten)]
+    pub offer: Offer,
+}
+
+/// `assay provider`
+#[derive(Debug, Subcommand)]
+pub enum ProviderCommand {
+    /// Register as a provider of the market, or change keys and endpoint. The keypair is the owner's (cold) key
+    Register(Register),
+    /// Add stake
+    Deposit(Tokens),
+    /// Take out stake and earnings that no claim holds
+    Withdraw(Tokens),
+    /// Claim shards, compute, prove, get paid, until Ctrl-C. The keypair is an operator's (hot) key
+    Run(Box<RunProvider>),
+}
+
+/// `assay provider register`
+#[derive(Args, Clone, Debug)]
+pub struct Register {
+    /// URL at which renters and validators reach this provider's results
+    #[arg(long, value_name = "URL")]
+    pub endpoint: String,
+    /// Hot key that claims and commits; up to four. It can never withdraw
+    #[arg(long, required = true, value_name = "ADDRESS")]
+    pub operator: Vec<Pubkey>,
+}
+
+/// An amount.
+#[derive(Args, Clone, Debug)]
+pub struct Tokens {
+    /// How many tokens
+    pub amount: String,
+    /// Don't ask before paying
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+}
+
+/// `assay provider run`
+#[derive(Args, Clone, Debug)]
+pub struct RunProvider {
+    /// Owner of the Provider account. Default: the keypair itself
+    #[arg(long, value_name = "ADDRESS")]
+    pub owner: Option<Pubkey>,
+    /// Folder of journal and results
+    #[arg(long, default_value = "assay-provider", value_name = "FOLDER")]
+    pub data: PathBuf,
+    /// Where results are served
+    #[arg(long, default_value = "127.0.0.1:8902", value_name = "ADDRESS:PORT")]
+    pub bind: SocketAddr,
+    /// Least price of a shard, in tokens
+    #[arg(long, default_value = "0.000001", value_name = "TOKENS")]
+    pub min_price: String,
+    /// Most shards computed at one time
+    #[arg(long, default_value_t = 1)]
+    pub max_claims: usize,
+    /// Verifier whose judgement is accepted; may be given several times. Default: the one of this version
+    #[arg(long, value_name = "ADDRESS")]
+    pub verifier: Vec<Pubkey>,
+    /// Work in experimental markets, whose windows may be too short to answer in
+    #[arg(long)]
+    pub allow_experimental: bool,
+    /// Take inputs from this machine and from private networks
+    #[arg(long)]
+    pub allow_local_urls: bool,
+    /// Use the CPU even where there is a graphics card
+    #[arg(long)]
+    pub cpu: bool,
+}
+
+/// `assay validator`
+#[derive(Debug, Subcommand)]
+pub enum ValidatorCommand {
+    /// Recompute committed results and convict wrong ones, until Ctrl-C
+    Run(RunValidator),
+}
+
+/// `assay validator run`
+#[derive(Args, Clone, Debug)]
+pub struct RunValidator {
+    /// Share of the leaves to compute again, above 0 to 1
+    #[arg(long, default_value_t = 1.0)]
+    pub rate: f64,
+    /// Only this job; may be given several times
+    #[arg(long, value_name = "ADDRESS")]
+    pub job: Vec<Pubkey>,
+    /// Fetch from this machine and from private networks
+    #[arg(long)]
+    pub allow_local_urls: bool,
+    /// Use the CPU even where there is a graphics card
+    #[arg(long)]
+    pub cpu: bool,
+}
+
+/// `assay market`
+#[derive(Debug, Subcommand)]
+pub enum MarketCommand {
+    /// Check the programs, register the kernels, open a market with the default terms. Changes nothing that is there
+    Open(OpenMarket),
+}
+
+/// `assay market open`
+#[derive(Args, Clone, Debug)]
+pub struct OpenMarket {
+    /// Mint that everything is paid in
+    #[arg(long, value_name = "ADDRESS")]
+    pub mint: Pubkey,
+    /// Number of the market among those of the keypair
+    #[arg(long, default_value_t = 0)]
+    pub id: u16,
+}
+
+/// `assay store`
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Keep inputs by their root and serve them, until Ctrl-C. No login: for your own networks
+    Serve(ServeStore),
+}
+
+/// `assay store serve`
+#[derive(Args, Clone, Debug)]
+pub struct ServeStore {
+    /// Where it listens
+    #[arg(long, default_value = "127.0.0.1:8901", value_name = "ADDRESS:PORT")]
+    pub bind: SocketAddr,
+    /// Folder of the inputs
+    #[arg(long, default_value = "assay-store", value_name = "FOLDER")]
+    pub folder: PathBuf,
+    /// Most MiB of one input
+    #[arg(long, default_value_t = 1_024)]
+    pub max_input_mib: u32,
+    /// Most MiB of all inputs together
+    #[arg(long, default_value_t = 16_384)]
+    pub max_total_mib: u32,
+}

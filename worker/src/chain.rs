@@ -1,0 +1,130 @@
+//! A daemon's hand on the chain: one key, reads, and sends that are written down first and told afterwards.
+
+use std::sync::Arc;
+
+use assay_client::{
+    Reader,
+    client_error::ClientError,
+    explain::{ProgramFault, settlement_error},
+    cluster::Cluster,
+    send::{Outcome, Prepared, SendOptions, Sender},
+};
+use assay_settlement::{error::AssayError, rules::time::Now};
+use solana_keypair::Keypair;
+use solana_pubkey::Pubkey;
+use solana_signature::Signature;
+use solana_signer::Signer;
+
+use crate::{
+    error::{Result, WorkerError},
+    events::{Action, Events, ShardRef, What},
+    journal::{Journal, Sent},
+};
+
+/// One transaction to send.
+pub(crate) struct Order<'a> {
+    /// Its purpose.
+    pub action: Action,
+    /// The shard it is about.
+    pub shard: Option<ShardRef>,
+    /// What it does.
+    pub instructions: &'a [solana_instruction::Instruction],
+    /// Compute units where they are known; None: simulated.
+    pub units: Option<u32>,
+}
+
+/// Reads and sends for one key.
+pub(crate) struct Chain {
+    pub reader: Reader,
+    sender: Sender,
+    key: Arc<Keypair>,
+    journal: Option<Journal>,
+    events: Events,
+}
+
+impl Chain {
+    pub fn new(cluster: &Cluster, key: Arc<Keypair>, journal: Option<Journal>, events: Events) -> Self {
+        let sender = Sender::new(cluster);
+        Self { reader: Reader::new(sender.rpc().clone()), sender, key, journal, events }
+    }
+
+    /// The key that signs and pays.
+    pub fn me(&self) -> Pubkey {
+        self.key.pubkey()
+    }
+
+    /// What the chain says about time.
+    pub async fn now(&self) -> Result<Now> {
+        Ok(self.reader.now().await?)
+    }
+
+    /// Signs, writes the signature down where it is about a shard of the journal, sends, and returns once it landed.
+    /// Everything else is an error; `TransactionUnknown` means: look at the chain before doing it again.
+    pub async fn send(&self, order: Order<'_>) -> Result<Signature> {
+        let options = SendOptions { compute_unit_limit: order.units, ..SendOptions::default() };
+        let signed = match self.sender.prepare(order.instructions, &[self.key.as_ref()], options).await? {
+            Prepared::Ready(signed) => signed,
+            Prepared::WouldFail(outcome) => return Err(failure(outcome)),
+        };
+        if let (Some(journal), Some(shard)) = (&self.journal, &order.shard) {
+            let sent = Sent {
+                action: order.action.name().to_owned(),
+                signature: signed.signature(),
+                last_valid: signed.last_valid_block_height(),
+            };
+            journal.set_sent(&shard.shard, &sent)?;
+        }
+        let (signature, _) = self.sender.submit(&signed, options).await?.landed()?;
+        self.events.tell(order.shard, Some(signature), What::Sent { action: order.action });
+        Ok(signature)
+    }
+}
+
+fn failure(outcome: Outcome) -> WorkerError {
+    match outcome.landed() {
+        Err(error) => WorkerError::Chain(error),
+        Ok((signature, _)) => WorkerError::Internal(format!("transaction {signature} was taken for a failed one")),
+    }
+}
+
+/// The settlement program's error that a step failed with.
+pub(crate) fn refusal(error: &WorkerError) -> Option<AssayError> {
+    settlement_error(error.program_code()?)
+}
+
+/// Whether a step failed because the chain has moved on: somebody else did it, or it was done already. Reading the
+/// chain again is all there is to do.
+pub(crate) fn overtaken(error: &WorkerError) -> bool {
+    if let Some(fault) = refusal(error) {
+        return matches!(
+            fault,
+            AssayError::WrongState
+                | AssayError::WrongProvider
+                | AssayError::ShardClaimed
+                | AssayError::NotDemanded
+                | AssayError::WrongWindow
+                | AssayError::DrawStillPossible
+                | AssayError::DrawTooEarly
+                | AssayError::DrawAgedOut
+                | AssayError::WindowOpen
+                | AssayError::TooEarly
+                | AssayError::NothingUnanswered
+                | AssayError::NothingOwed
+        );
+    }
+    // The system program's "account already in use": two recorded the same seed at once.
+    matches!(error.program_code(), Some(0))
+}
+
+/// Whether a transaction that failed with this error certainly had no effect and can have none.
+pub(crate) fn had_no_effect(error: &WorkerError) -> bool {
+    !matches!(error, WorkerError::Chain(ClientError::TransactionUnknown { .. }))
+}
+
+/// An error with the program's own words where it refused, for people.
+pub(crate) fn told(error: &WorkerError) -> String {
+    match error.program_code().and_then(ProgramFault::from_code) {
+        Some(fault) => format!("the program refused with {}: {fault}", fault.name()),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,179 @@
+//! Which jobs this provider takes, and why not the others. Plain functions over what the chain says.
+
+use std::collections::HashMap;
+
+use assay_client::answer::geometry;
+use assay_kernels::registry;
+use assay_settlement::{
+    EXPERIMENTAL, Job, JobTerms, Market, PAUSED, Provider, Shard, ShardState,
+    constants::NOBODY,
+    rules::{money, time::Now},
+};
+use serde::Serialize;
+use solana_pubkey::Pubkey;
+
+use crate::config::ProviderConfig;
+
+/// Why a job is left alone. Amounts in base units.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+pub enum Skip {
+    /// The market is experimental and this worker does not work in such.
+    #[error("the market is experimental: its terms may lie below the program's floors")]
+    ExperimentalMarket,
+    /// The market takes no claims.
+    #[error("the market is paused")]
+    MarketPaused,
+    /// The job takes no claims any more.
+    #[error("the job is cancelled or past its expiry")]
+    JobClosed,
+    /// Every shard is claimed or done.
+    #[error("no shard of the job is open")]
+    NothingOpen,
+    /// For another provider.
+    #[error("the job is reserved for another provider")]
+    Reserved,
+    /// This worker's key is none of the provider's operators.
+    #[error("this worker's key is not an operator of the provider")]
+    NotOperator,
+    /// The verifier is not one that this provider accepts.
+    #[error("the verifier is not one that this worker accepts")]
+    UnknownVerifier,
+    /// This version of the worker has no such kernel.
+    #[error("this worker has no such kernel")]
+    UnknownKernel,
+    /// The worker's kernel cuts the job in another way than the chain does: another version of the kernel.
+    #[error("this worker's kernel understands the job differently")]
+    KernelDiffers,
+    /// The price is below this provider's minimum.
+    #[error("the price is {price}, this worker's minimum is {minimum}")]
+    PriceTooLow {
+        /// Price now.
+        price: u64,
+        /// Least price that this worker takes.
+        minimum: u64,
+    },
+    /// The stake that is not locked does not cover the collateral.
+    #[error("the collateral is {needed}, of the stake {free} is free")]
+    NotEnoughStake {
+        /// Stake that nothing holds.
+        free: u64,
+        /// Collateral of a claim now.
+        needed: u64,
+    },
+    /// The hot key could not pay for answering.
+    #[error("answering may take {needed} lamports, this worker's key has {lamports}")]
+    NotEnoughSol {
+        /// Lamports of the hot key.
+        lamports: u64,
+        /// Lamports that claim and answers may take at a time.
+        needed: u64,
+    },
+    /// The inputs can't be had, or are not the ones that the job names.
+    #[error("the inputs can't be had: {why}")]
+    Inputs {
+        /// Why.
+        why: String,
+    },
+    /// An earlier try to compute a shard of it failed.
+    #[error("this worker can't compute the job: {why}")]
+    Uncomputable {
+        /// Why.
+        why: String,
+    },
+}
+
+/// What a claim would be worth now. Base units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Price.
+    pub price: u64,
+    /// What it would lock.
+    pub collateral: u64,
+}
+
+/// What is known when a job is judged.
+pub struct View<'a> {
+    /// The worker's configuration.
+    pub config: &'a ProviderConfig,
+    /// The operator key.
+    pub operator: &'a Pubkey,
+    /// Address of the Provider account.
+    pub provider_key: &'a Pubkey,
+    /// The Provider account.
+    pub provider: &'a Provider,
+    /// The market.
+    pub market: &'a Market,
+    /// The chain's time.
+    pub now: &'a Now,
+}
+
+impl View<'_> {
+    /// Whether any shard of the job is wanted, by everything that does not depend on the shard.
+    ///
+    /// # Errors
+    /// The reason why not.
+    pub fn job(&self, job: &Job) -> Result<(), Skip> {
+        let refuse = |skip: Skip, when: bool| if when { Err(skip) } else { Ok(()) };
+        refuse(Skip::ExperimentalMarket, self.market.flags & EXPERIMENTAL != 0 && !self.config.allow_experimental)?;
+        refuse(Skip::MarketPaused, self.market.flags & PAUSED != 0)?;
+        refuse(Skip::JobClosed, !job.takes_claims(self.now))?;
+        refuse(Skip::NothingOpen, job.open_shards().is_none_or(|open| open == 0))?;
+        let reserved = job.terms.reserved_for;
+        refuse(Skip::Reserved, reserved != NOBODY && reserved != *self.provider_key)?;
+        refuse(Skip::NotOperator, !self.provider.is_operator(self.operator))?;
+        refuse(Skip::UnknownVerifier, !self.config.accepted_verifiers.contains(&job.terms.verifier))?;
+        kernel(&job.terms)
+    }
+
+    /// What claiming a shard would bring; `shard` is None for one that was never claimed.
+    ///
+    /// # Errors
+    /// The price or the stake.
+    pub fn shard(&self, job: &Job, shard: Option<&Shard>) -> Result<Offer, Skip> {
+        let t = &job.terms;
+        let from = shard.filter(|shard| shard.claims > 0).map_or(t.created_at, |shard| shard.ramp_from);
+        let minimum = self.config.min_price;
+        let price = money::ramp_price(t.price_start, t.price_max, from, t.ramp_seconds, self.now.time).unwrap_or(0);
+        if price < minimum {
+            return Err(Skip::PriceTooLow { price, minimum });
+        }
+        let free = self.provider.staked.saturating_sub(self.provider.locked);
+        let collateral = money::collateral(price, t.collateral_bps, t.amplification_bps).unwrap_or(u64::MAX);
+        if collateral > free {
+            return Err(Skip::NotEnoughStake { free, needed: collateral });
+        }
+        Ok(Offer { price, collateral })
+    }
+}
+
+/// Whether this version's kernel is the one that the chain cut the job with.
+///
+/// # Errors
+/// [`Skip::UnknownKernel`], [`Skip::KernelDiffers`].
+pub fn kernel(terms: &JobTerms) -> Result<(), Skip> {
+    if registry::describe(terms.kernel_id).is_err() {
+        return Err(Skip::UnknownKernel);
+    }
+    let ours = registry::geometry(terms.kernel_id, terms.params()).map_err(|_| Skip::KernelDiffers)?;
+    let theirs = geometry(terms);
+    let same = ours.inputs == theirs.inputs
+        && ours.input_bytes == theirs.input_bytes
+        && ours.used_classes() == theirs.used_classes()
+        && ours.leaves() == Some(terms.leaves);
+    if same { Ok(()) } else { Err(Skip::KernelDiffers) }
+}
+
+/// The open shards of a job in the order in which this provider tries them: from a place that differs from provider to
+/// provider, so that they don't all want the same one. `known` has the shards that have an account.
+pub fn order<'a>(job_key: &Pubkey, job: &Job, provider: &Pubkey, known: &'a HashMap<u32, Shard>) -> impl Iterator<Item = (u32, Option<&'a Shard>)> + use<'a> {
+    let shards = job.terms.shards;
+    let digest = assay_kernels::hash::sha256(&[provider.as_ref(), job_key.as_ref()]);
+    let seed = digest.first_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+    let first = seed.checked_rem(shards).unwrap_or(0);
+    (first..shards).chain(0..first).filter_map(|index| match known.get(&index) {
+        None => Some((index, None)),
+        Some(shard) if shard.state() == Some(ShardState::Open) => Some((index, Some(shard))),
+        Some(_) => None,
+    })
+}
