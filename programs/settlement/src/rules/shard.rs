@@ -63,6 +63,8 @@ pub struct Claim {
 
 /// Open -> Claimed. Locks the collateral. The shard's address, index and rent payer are the handler's to set.
 pub fn claim(job: &mut Job, provider: &mut Provider, shard: &mut Shard, claim: &Claim, now: &Now) -> Result<()> {
+    let taken = [ShardState::Claimed, ShardState::Committed, ShardState::Sampled];
+    ensure(!shard.state().is_some_and(|s| taken.contains(&s)), AssayError::ShardClaimed)?;
     state_is(shard, &[ShardState::Open])?;
     ensure(job.takes_claims(now) && job.open_shards().is_some_and(|n| n > 0), AssayError::JobClosed)?;
     ensure(claim.terms_hash == job.terms_hash, AssayError::TermsChanged)?;
@@ -379,3 +381,7 @@ pub fn closable(shard: &Shard, job: &Job, now: &Now) -> bool {
             _ => false,
         }
 }
+
+#[cfg(test)]
+#[path = "shard_tests.rs"]
+mod tests;
