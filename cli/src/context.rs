@@ -82,10 +82,8 @@ impl<'a> Context<'a> {
     /// # Errors
     /// A missing or broken file (exit code 3); what is in it is never shown.
     pub fn keypair(&self) -> Result<Arc<Keypair>> {
-        let path = match (&self.global.keypair, SolanaSettings::read().keypair) {
-            (Some(path), _) | (None, Some(path)) => path.clone(),
-            (None, None) => return Err(CliError::usage("no keypair is named. Give --keypair PATH, or make one with solana-keygen")),
-        };
+        let path = self.global.keypair.clone().or_else(|| SolanaSettings::read().keypair);
+        let path = path.ok_or_else(|| CliError::usage("no keypair is named. Give --keypair PATH, or make one with solana-keygen"))?;
         read_keypair(&path).map(Arc::new)
     }
 
@@ -100,7 +98,7 @@ impl<'a> Context<'a> {
             return Ok(MarketAt { address, data });
         }
         let space = u64::try_from(assay_settlement::state::space_of::<Market>()).unwrap_or(u64::MAX);
-        let of_size = assay_client::rpc::RpcFilterType::DataSize(space);
+        let of_size = solana_rpc_client_api::filter::RpcFilterType::DataSize(space);
         let found = self.reader.rpc().program_accounts(&assay_settlement::ID, vec![of_size]).await?;
         let mut markets = Vec::new();
         for (address, account) in found {

@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{EscapeTime, PIXEL_BYTES, PIXELS_PER_LEAF, Params, escape};
+use super::{EscapeTime, PIXEL_BYTES, PIXELS_PER_LEAF, Params, cpu};
 use crate::executor::{Accelerated, CudaSource, ExecError, Gpu, Inputs};
 use crate::kernel::Kernel;
 
@@ -37,24 +37,26 @@ impl Accelerated for EscapeTime {
     fn cpu(&self, params: &[u8], _: &Inputs, leaves: Range<u64>, out: &mut [u8]) -> Result<(), ExecError> {
         let params = Self::parse(params)?;
         let first = pixels(&params, &leaves).start;
+        let escape = cpu::best_escape();
         out.par_chunks_mut(LEAF_BYTES).enumerate().for_each(|(leaf, bytes)| {
-            let first = first.saturating_add((leaf as u64).saturating_mul(u64::from(PIXELS_PER_LEAF)));
-            for (pixel, bytes) in (first..).zip(bytes.as_chunks_mut::<{ PIXEL_BYTES as usize }>().0) {
-                let (cx, cy) = params.point(pixel);
-                *bytes = (escape(cx, cy, params.max_iter) as u16).to_le_bytes();
+            let mut pixel = first.saturating_add((leaf as u64).saturating_mul(u64::from(PIXELS_PER_LEAF)));
+            for group in bytes.as_chunks_mut::<{ PIXEL_BYTES as usize }>().0.chunks_mut(cpu::LANES) {
+                // A short group repeats its first point, which costs nothing more.
+                let (x, y) = params.point(pixel);
+                let (mut cx, mut cy) = ([x; cpu::LANES], [y; cpu::LANES]);
+                for ((cx, cy), pixel) in cx.iter_mut().zip(&mut cy).zip(pixel..).take(group.len()) {
+                    (*cx, *cy) = params.point(pixel);
+                }
+                for (place, count) in group.iter_mut().zip(escape(&cx, &cy, params.max_iter)) {
+                    *place = (count as u16).to_le_bytes();
+                }
+                pixel = pixel.saturating_add(cpu::LANES as u64);
             }
         });
         Ok(())
     }
 
-    fn cuda(
-        &self,
-        gpu: &Gpu,
-        params: &[u8],
-        _: &Inputs,
-        leaves: Range<u64>,
-        out: &mut [u8],
-    ) -> Result<(), ExecError> {
+    fn cuda(&self, gpu: &Gpu, params: &[u8], _: &Inputs, leaves: Range<u64>, out: &mut [u8]) -> Result<(), ExecError> {
         let params = Self::parse(params)?;
         let function = gpu.function(Self::ID, "escape_time")?;
         let pixels = pixels(&params, &leaves);

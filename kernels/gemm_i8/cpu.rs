@@ -90,9 +90,9 @@ fn best_dot() -> DotFn {
 /// The plain loop, which the compiler turns into vector instructions.
 #[inline(always)]
 fn dot(a: &[u8], b: &[u8]) -> i32 {
-    a.iter().zip(b).fold(0, |sum: i32, (a, b)| {
-        sum.wrapping_add(i32::from(i16::from(*a as i8).wrapping_mul(i16::from(*b as i8))))
-    })
+    a.iter()
+        .zip(b)
+        .fold(0, |sum: i32, (a, b)| sum.wrapping_add(i32::from(i16::from(*a as i8).wrapping_mul(i16::from(*b as i8)))))
 }
 
 /// The same loop with wider instructions.

@@ -1,23 +1,34 @@
 //! The dot product of int8 vectors in 64-bit words: about 6 compute units per multiply-add on chain, where a plain
 //! loop takes 16. The same code runs everywhere, so the tests on the host are about what runs on chain.
 //!
-//! Eight bytes of each side are taken at once, offset by 128 to be unsigned. With b's bytes reversed, the product of
-//! (a0 + a4 2^32) and (b4 + b0 2^32) has a0 b0 + a4 b4 in its upper half, so four multiplications do eight elements.
-//! From sum (a + 128)(b + 128) the sum of a b follows by the sums of both sides.
+//! Eight bytes of each side are taken at once, in four pairs (a0 + a4 2^32) of signed numbers. With b's bytes reversed,
+//! the product of (a0 + a4 2^32) and (b4 + b0 2^32) has a0 b0 + a4 b4 in its upper half (what lies above 2^64 falls off),
+//! so four multiplications do eight elements. A byte becomes signed by adding 128 modulo 256 and then taking 128 off.
 // Every sum in this file is bounded beside it. The inner loop wraps in name only: checks would double its cost.
 #![allow(clippy::arithmetic_side_effects)]
 
-/// Words of a block whose sums fit their lanes: 128 elements.
-const BLOCK_WORDS: usize = 16;
-/// Words copied to aligned memory at a time: one chunk.
+use core::hint::black_box;
+
+/// Words of each side that are copied to aligned memory and multiplied at a time: one chunk.
 const BUFFER_WORDS: usize = 128;
 const BUFFER_BYTES: usize = BUFFER_WORDS * 8;
-const BLOCK_BYTES: usize = BLOCK_WORDS * 8;
+/// Words of one round of the inner loop: with one the loop itself costs more, with four registers run out.
+const ROUND_WORDS: usize = 2;
+const ROUND_BYTES: usize = ROUND_WORDS * 8;
 
 /// Two bytes of a word, 32 bits apart.
 const PAIR: u64 = 0x0000_00ff_0000_00ff;
+/// 128 in both places of a pair.
+const PAIR_OFFSET: u64 = 0x0000_0080_0000_0080;
 /// Adds 128 to every byte, modulo 256.
 const OFFSET: u64 = 0x8080_8080_8080_8080;
+
+#[derive(Clone, Copy)]
+struct Constants {
+    offset: u64,
+    pair: u64,
+    pair_offset: u64,
+}
 
 /// A dot product under way, with aligned memory for a piece of each side.
 pub struct Dot {
@@ -35,12 +46,12 @@ impl Dot {
     /// Adds the products of elements at the same place; the longer side's rest does not count.
     pub fn add(&mut self, a: &[u8], b: &[u8]) {
         for (a, b) in a.chunks(BUFFER_BYTES).zip(b.chunks(BUFFER_BYTES)) {
-            let words = load(&mut self.a, a, b.len()).min(load(&mut self.b, b, a.len()));
-            let blocks = self.a.as_chunks::<BLOCK_WORDS>().0.iter().zip(self.b.as_chunks::<BLOCK_WORDS>().0);
-            for (a, b) in blocks.take(words / BLOCK_WORDS) {
-                // At most 128 times 2^14 in magnitude each, and at most 2^40 blocks could ever be read.
-                self.sum += block(a, b);
-            }
+            let len = a.len().min(b.len());
+            let rounds = len.div_ceil(ROUND_BYTES);
+            load(&mut self.a, a, len);
+            load(&mut self.b, b, len);
+            // At most 2^24 in magnitude each; a cell is at most 2^15 elements long.
+            self.sum = self.sum.wrapping_add(multiply(&self.a, &self.b, rounds));
         }
     }
 
@@ -50,19 +61,17 @@ impl Dot {
     }
 }
 
-/// Copies the first `limit` bytes of `from` to the front of `to`, zeros up to a whole block behind them, and returns
-/// the words of those blocks. A zero on both sides adds nothing.
+/// Copies the first `len` bytes of `from` to the front of `to`, and zeros up to a whole round behind them: a zero on
+/// both sides adds nothing.
 #[inline]
-fn load(to: &mut [u64; BUFFER_WORDS], from: &[u8], limit: usize) -> usize {
-    let from = from.get(..limit).unwrap_or(from);
-    let whole = from.len().div_ceil(BLOCK_BYTES) * BLOCK_BYTES;
+fn load(to: &mut [u64; BUFFER_WORDS], from: &[u8], len: usize) {
     let bytes: &mut [u8] = bytemuck::cast_slice_mut(to);
-    let Some((front, padding)) = bytes.get_mut(..whole).and_then(|bytes| bytes.split_at_mut_checked(from.len())) else {
-        return 0;
-    };
-    copy(front, from);
-    padding.fill(0);
-    whole / 8
+    let whole = len.div_ceil(ROUND_BYTES) * ROUND_BYTES;
+    if let (Some(from), Some(to)) = (from.get(..len), bytes.get_mut(..whole)) {
+        let (front, padding) = to.split_at_mut(len);
+        copy(front, from);
+        padding.fill(0);
+    }
 }
 
 /// The system call copies 1 KiB for 10 compute units; the compiler's own copy takes one per byte or word.
@@ -80,23 +89,31 @@ fn copy(to: &mut [u8], from: &[u8]) {
     to.copy_from_slice(from);
 }
 
-/// Dot product of 128 elements.
+/// Dot product of the first `rounds` times 16 elements, at most 1,024.
 #[inline]
-fn block(a: &[u64; BLOCK_WORDS], b: &[u64; BLOCK_WORDS]) -> i64 {
-    let (mut products, mut sums) = (0u64, 0u64);
-    for (a, b) in a.iter().zip(b) {
-        let (x, y) = (a ^ OFFSET, (b ^ OFFSET).swap_bytes());
-        let (x0, x1, x2, x3) = (x & PAIR, x >> 8 & PAIR, x >> 16 & PAIR, x >> 24 & PAIR);
-        let (y0, y1, y2, y3) = (y >> 24 & PAIR, y >> 16 & PAIR, y >> 8 & PAIR, y & PAIR);
-        // Each half grows by at most 8 * 255 a word: 32,640 in all.
-        sums = sums.wrapping_add(x0).wrapping_add(x1).wrapping_add(x2).wrapping_add(x3);
-        sums = sums.wrapping_add(y0).wrapping_add(y1).wrapping_add(y2).wrapping_add(y3);
-        // Each half grows by at most 2 * 255^2 a product, 64 products: below 2^24, so the lower never carries over.
-        products = products.wrapping_add(x0.wrapping_mul(y0)).wrapping_add(x1.wrapping_mul(y1));
-        products = products.wrapping_add(x2.wrapping_mul(y2)).wrapping_add(x3.wrapping_mul(y3));
+fn multiply(a: &[u64; BUFFER_WORDS], b: &[u64; BUFFER_WORDS], rounds: usize) -> i64 {
+    // Unknown to the compiler, or it would load each constant anew at every use, for a compute unit a time.
+    let constants = black_box(Constants { offset: OFFSET, pair: PAIR, pair_offset: PAIR_OFFSET });
+    let mut sum = 0u64;
+    let words = a.as_chunks::<ROUND_WORDS>().0.iter().zip(b.as_chunks::<ROUND_WORDS>().0);
+    for ([a0, a1], [b0, b1]) in words.take(rounds) {
+        sum = word(sum, *a0, *b0, &constants);
+        sum = word(sum, *a1, *b1, &constants);
     }
-    let both = (sums >> 32) + (sums & 0xffff_ffff);
-    (products >> 32) as i64 - 128 * both as i64 + 128 * 128 * (BLOCK_BYTES as i64)
+    // Either half is a signed number: take the lower one off, so that the upper one is exact.
+    (sum.wrapping_sub(i64::from(sum as i32) as u64) as i64) >> 32
+}
+
+/// Adds the dot product of eight elements to the upper half of `sum`. Either half grows by at most 8 * 2^14 in
+/// magnitude, so neither leaves 32 bits in 128 words.
+#[inline(always)]
+fn word(sum: u64, a: u64, b: u64, constants: &Constants) -> u64 {
+    let (x, y) = (a ^ constants.offset, (b ^ constants.offset).swap_bytes());
+    let pair = |bytes: u64| (bytes & constants.pair).wrapping_sub(constants.pair_offset);
+    sum.wrapping_add(pair(x).wrapping_mul(pair(y >> 24)))
+        .wrapping_add(pair(x >> 8).wrapping_mul(pair(y >> 16)))
+        .wrapping_add(pair(x >> 16).wrapping_mul(pair(y >> 8)))
+        .wrapping_add(pair(x >> 24).wrapping_mul(pair(y)))
 }
 
 #[cfg(test)]

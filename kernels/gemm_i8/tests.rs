@@ -1,5 +1,3 @@
-use proptest::prelude::*;
-
 use super::*;
 use crate::abi::VerifierError;
 
@@ -35,6 +33,8 @@ fn geometry_pads_rows_to_chunks() {
 
 #[cfg(feature = "std")]
 mod whole_jobs {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::executor::{Backend, Cpu, ExecError, Inputs, reference_cell, reference_leaf};
 

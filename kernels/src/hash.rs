@@ -11,11 +11,7 @@ pub fn sha256(parts: &[&[u8]]) -> Hash {
     // SAFETY: the system call reads `parts.len()` (pointer, length) pairs, which is how a slice of slices lies in
     // memory on this target, and writes 32 bytes. It can't fail: it aborts the program on bad pointers.
     unsafe {
-        solana_define_syscall::definitions::sol_sha256(
-            parts.as_ptr().cast(),
-            parts.len() as u64,
-            digest.as_mut_ptr(),
-        );
+        solana_define_syscall::definitions::sol_sha256(parts.as_ptr().cast(), parts.len() as u64, digest.as_mut_ptr());
     }
     digest
 }

@@ -46,8 +46,7 @@ pub trait Kernel {
     /// # Errors
     /// [`AbiError::MissingOpening`] unless everything in [`reads`](Self::reads) is open, [`AbiError::NoSuchCell`],
     /// [`AbiError::OutputTooSmall`].
-    fn cell(params: &Self::Params, request: &Request, leaf: u64, cell: u32, out: &mut [u8])
-    -> Result<usize, AbiError>;
+    fn cell(params: &Self::Params, request: &Request, leaf: u64, cell: u32, out: &mut [u8]) -> Result<usize, AbiError>;
 }
 
 pub use crate::registry::AnyKernel;

@@ -5,13 +5,9 @@
 //! Merkle trees with all their levels, the CPU executor on all cores, and CUDA loaded at run time.
 //!
 //! Terms are those of `protocol.md` section 2: a job is cut into leaves, a leaf into cells.
-#![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(not(any(feature = "std", test)), no_std)]
 // Tests count and panic as they like; the library itself is linted in its build without them.
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::expect_used))]
-
-// The tests use std whatever the features are.
-#[cfg(all(test, not(feature = "std")))]
-extern crate std;
 
 pub mod abi;
 #[cfg(feature = "std")]

@@ -1,6 +1,7 @@
 //! LiteSVM with what it lacks: a size limit for transactions, a clock that moves slots and slot hashes along, and
 //! refusals by name.
 
+use anchor_lang::error::ErrorCode;
 use assay_client::explain::settlement_error;
 use assay_kernels::{abi::VerifierError, hash::sha256};
 use assay_settlement::{constants::SLOTS_PER_SECOND, error::AssayError, rules::time::Now};
@@ -65,6 +66,24 @@ pub enum Refusal {
     Custom(u32),
     /// By the runtime.
     Runtime(String),
+}
+
+impl From<AssayError> for Refusal {
+    fn from(error: AssayError) -> Self {
+        Self::Settlement(error)
+    }
+}
+
+impl From<VerifierError> for Refusal {
+    fn from(error: VerifierError) -> Self {
+        Self::Verifier(error)
+    }
+}
+
+impl From<ErrorCode> for Refusal {
+    fn from(error: ErrorCode) -> Self {
+        Self::Custom(error.into())
+    }
 }
 
 /// A chain.

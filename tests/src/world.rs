@@ -12,13 +12,12 @@ use assay_client::{accounts::decode_data, answer::Answer, ix, token};
 use assay_settlement::{
     Job, Kernel, Market, Provider as ProviderAccount, Shard, Terms,
     constants::{MAX_OPERATORS, NOBODY, WINDOW_SLOTS},
-    error::AssayError,
     instructions::{JobRequest, ProviderProfile},
     rules::window,
     seeds,
 };
 use bytemuck::Pod;
-use solana_instruction::Instruction;
+use solana_instruction::{AccountMeta, Instruction};
 use solana_pubkey::Pubkey;
 use std::collections::HashSet;
 
@@ -181,12 +180,28 @@ impl World {
         actor
     }
 
-    /// Makes `mint` a mint of 6 decimals whose authority is the creator.
+    /// Makes `mint` a mint of 6 decimals whose authority is the creator, who may also freeze accounts.
     pub fn make_mint(&mut self, mint: &Actor) {
         let creator = self.creator.clone();
         let rent = self.chain.svm.minimum_balance_for_rent_exemption(82);
-        let make = token::create_mint(&creator.id(), &mint.id(), &creator.id(), 6, rent);
+        let mut make = token::create_mint(&creator.id(), &mint.id(), &creator.id(), 6, rent);
+        // The last byte says that there is no freeze authority.
+        *make[1].data.last_mut().unwrap() = 1;
+        make[1].data.extend_from_slice(creator.id().as_ref());
         self.chain.send(&make, &[&creator, mint]).unwrap();
+    }
+
+    /// Freezes or thaws a token account of the market's mint.
+    #[track_caller]
+    pub fn freeze(&mut self, account: &Pubkey, frozen: bool) {
+        let creator = self.creator.clone();
+        let accounts = vec![
+            AccountMeta::new(*account, false),
+            AccountMeta::new_readonly(self.mint, false),
+            AccountMeta::new_readonly(creator.id(), true),
+        ];
+        let data = vec![if frozen { 10 } else { 11 }];
+        self.ok(&[Instruction { program_id: token::SPL_TOKEN, accounts, data }], &[&creator]);
     }
 
     /// Another mint, with a token account of `owner` that holds [`TOKENS`] of it.
@@ -231,11 +246,14 @@ impl World {
         }
     }
 
-    /// Sends what the settlement program must refuse, with this error.
+    /// Sends what must be refused, with this error: one of the settlement program's, or of [`Refusal`].
     #[track_caller]
-    pub fn refused(&mut self, error: AssayError, instructions: &[Instruction], signers: &[&Actor]) {
-        let refusal = self.send(instructions, signers).map(|_| ()).expect_err("it must be refused");
-        assert_eq!(refusal, Refusal::Settlement(error));
+    pub fn refused(&mut self, error: impl Into<Refusal>, instructions: &[Instruction], signers: &[&Actor]) {
+        let expected = error.into();
+        match self.send(instructions, signers) {
+            Ok(_) => panic!("it landed, and must be refused with {expected:?}"),
+            Err(refusal) => assert_eq!(refusal, expected),
+        }
     }
 
     // Reading.
@@ -283,6 +301,13 @@ impl World {
         let creator = self.creator.clone();
         self.ok(&[ix::register_kernel(creator.id(), verifier, kernel)], &[&creator]);
         seeds::kernel(&verifier, kernel)
+    }
+
+    /// Opens another market of the same creator.
+    pub fn open_another(&mut self, id: u16, mint: Pubkey) -> Pubkey {
+        let creator = self.creator.clone();
+        self.ok(&[ix::open_market(creator.id(), creator.id(), id, mint, experimental_terms(), true)], &[&creator]);
+        seeds::market(&creator.id(), id)
     }
 
     /// Pauses or resumes.

@@ -131,7 +131,14 @@ impl Job {
 
     /// A request for a cell with what it reads cut into openings of at most `chunks` chunks each. `place` says for
     /// each whether it goes inline; the evidence begins with `skip` bytes of something else.
-    fn request(&self, leaf: u64, cell: u32, chunks: usize, skip: usize, place: impl Fn(usize) -> bool) -> RequestWriter {
+    fn request(
+        &self,
+        leaf: u64,
+        cell: u32,
+        chunks: usize,
+        skip: usize,
+        place: impl Fn(usize) -> bool,
+    ) -> RequestWriter {
         let mut writer = RequestWriter::new(Op::Cell, self.kernel.id(), &self.params, leaf, cell);
         writer.evidence = vec![0xaa; skip];
         for (read, bytes) in open_reads(self.kernel.id(), &self.params, &self.inputs(), leaf, cell).unwrap() {
@@ -148,6 +155,11 @@ impl Job {
     }
 }
 
+/// Failures are printed, not written beside the source.
+fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 #[test]
 fn describe_and_check_are_the_registrys() {
     let chain = Chain::new();
@@ -156,7 +168,14 @@ fn describe_and_check_are_the_registrys() {
         assert_eq!(bytemuck::pod_read_unaligned::<Describe>(&answer), kernel.describe());
         println!("describe {}: {cu} CU", kernel.name());
     }
-    let image = escape_time::Params { width: 1920, height: 1080, max_iter: 1000, x0: -(2 << 28), y0: -(1 << 28), step: 400_000 };
+    let image = escape_time::Params {
+        width: 1920,
+        height: 1080,
+        max_iter: 1000,
+        x0: -(2 << 28),
+        y0: -(1 << 28),
+        step: 400_000,
+    };
     let product = gemm_i8::Params { m: 1024, n: 1024, k: 1024 };
     for (kernel, params) in [(1, image.to_bytes().to_vec()), (2, product.to_bytes().to_vec())] {
         let (answer, cu) = chain.ask(&RequestWriter::new(Op::Check, kernel, &params, 0, 0)).unwrap();
@@ -171,12 +190,13 @@ fn describe_and_check_are_the_registrys() {
 fn escape_time_cells_equal_the_reference_within_their_compute_units() {
     let chain = Chain::new();
     let limit = u64::from(AnyKernel::EscapeTime.describe().cell_cu_max);
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(150));
+    let mut runner = proptest::test_runner::TestRunner::new(cases(150));
     let jobs = (1u32..300, 1u32..300, 1u32..=4096, -48i64..48, -48i64..48, 1i64..500_000, any::<prop::sample::Index>());
     runner
         .run(&jobs, |(width, height, max_iter, x, y, step, at)| {
             let params = escape_time::Params { width, height, max_iter, x0: x << 24, y0: y << 24, step }.to_bytes();
-            let at = registry::geometry(1, &params).unwrap().locate(at.index((width * height) as usize) as u64).unwrap();
+            let at =
+                registry::geometry(1, &params).unwrap().locate(at.index((width * height) as usize) as u64).unwrap();
             let (answer, cu) = chain.ask(&RequestWriter::new(Op::Cell, 1, &params, at.leaf, at.cell)).unwrap();
             prop_assert_eq!(answer, reference_cell(1, &params, &Inputs::default(), at.leaf, at.cell).unwrap());
             prop_assert!(cu <= limit);
@@ -194,7 +214,7 @@ fn escape_time_cells_equal_the_reference_within_their_compute_units() {
 #[test]
 fn gemm_cells_equal_the_reference_and_need_every_opening() {
     let chain = Chain::new();
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(60));
+    let mut runner = proptest::test_runner::TestRunner::new(cases(60));
     let sizes = (1u32..9, 1u32..40, prop_oneof![1u32..20, 1000u32..1050, 2000u32..4200]);
     let cuts = (1usize..5, 0usize..20, any::<u64>());
     let jobs = (sizes, any::<u64>(), any::<prop::sample::Index>(), cuts);
@@ -213,7 +233,9 @@ fn gemm_cells_equal_the_reference_and_need_every_opening() {
                 let dropped = without.openings.remove(i);
                 prop_assert_eq!(chain.ask(&without), named(VerifierError::MissingOpening), "without {:?}", dropped);
                 // Nor does the same run of another source, nor a run one chunk off.
-                for other in [Opening { source: dropped.source ^ 3, ..dropped }, Opening { start: dropped.start + 1, ..dropped }] {
+                for other in
+                    [Opening { source: dropped.source ^ 3, ..dropped }, Opening { start: dropped.start + 1, ..dropped }]
+                {
                     let mut moved = request.clone();
                     moved.openings[i] = other;
                     prop_assert_ne!(chain.ask(&moved).map(|(answer, _)| answer).ok(), Some(expected.clone()));
@@ -313,7 +335,7 @@ fn refusals_have_their_names_on_chain() {
 fn any_bytes_are_answered_or_refused_by_name() {
     let chain = Chain::new();
     chain.put(EVIDENCE, &[0x55; 3000]);
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(400));
+    let mut runner = proptest::test_runner::TestRunner::new(cases(400));
     let valid = Job::gemm(2, 2, 1500, 3).request(0, 1, 1, 0, |_| false).data().unwrap();
     let noise = prop::collection::vec(any::<u8>(), 0..120);
     // Half noise, half a valid request with some bytes changed and its end cut off.

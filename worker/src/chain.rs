@@ -58,6 +58,15 @@ impl Chain {
         Ok(self.reader.now().await?)
     }
 
+    /// The chain's confirmed block height, by which transactions expire.
+    pub async fn block_height(&self) -> Result<u64> {
+        // Trouble on the way is the caller's to try again.
+        self.reader.rpc().raw().get_block_height().await.map_err(|_| {
+            let url = self.reader.rpc().shown().to_owned();
+            WorkerError::Chain(ClientError::ChainUnreachable { url, why: "no block height".to_owned() })
+        })
+    }
+
     /// Signs, writes the signature down where it is about a shard of the journal, sends, and returns once it landed.
     /// Everything else is an error; `TransactionUnknown` means: look at the chain before doing it again.
     pub async fn send(&self, order: Order<'_>) -> Result<Signature> {

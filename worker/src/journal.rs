@@ -8,6 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use assay_settlement::rules::draw::Place;
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use solana_pubkey::Pubkey;
 use solana_signature::Signature;
@@ -38,8 +39,11 @@ const SCHEMA: [&str; 1] = ["
     CREATE TABLE evidence (
         address BLOB PRIMARY KEY CHECK (length(address) = 32),
         shard BLOB NOT NULL CHECK (length(shard) = 32),
+        leaf INTEGER NOT NULL,
+        cell INTEGER NOT NULL,
         made_at INTEGER NOT NULL
     ) STRICT;
+    CREATE INDEX evidence_by_cell ON evidence (shard, leaf, cell);
 "];
 
 /// Where an obligation is, as far as this worker knows.
@@ -327,16 +331,31 @@ impl Journal {
         Ok(())
     }
 
-    /// Writes down an evidence account before it is made, so that its lamports are found again.
+    /// Writes down an evidence account for a cell before it is made, so that it, and its lamports, are found again.
     ///
     /// # Errors
     /// [`WorkerError::Journal`].
-    pub fn open_evidence(&self, address: &Pubkey, shard: &Pubkey) -> Result<()> {
+    pub fn open_evidence(&self, address: &Pubkey, shard: &Pubkey, place: &Place) -> Result<()> {
         self.lock().execute(
-            "INSERT INTO evidence (address, shard, made_at) VALUES (?1, ?2, ?3) ON CONFLICT (address) DO NOTHING",
-            params![address.as_array(), shard.as_array(), unix_now()],
+            "INSERT INTO evidence (address, shard, leaf, cell, made_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![address.as_array(), shard.as_array(), signed(place.leaf), place.cell, unix_now()],
         )?;
         Ok(())
+    }
+
+    /// The newest evidence account for a cell that may exist.
+    ///
+    /// # Errors
+    /// [`WorkerError::Journal`].
+    pub fn evidence_for(&self, shard: &Pubkey, place: &Place) -> Result<Option<Pubkey>> {
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached(
+            "SELECT address FROM evidence WHERE shard = ?1 AND leaf = ?2 AND cell = ?3 ORDER BY made_at DESC, rowid DESC LIMIT 1",
+        )?;
+        let found = statement
+            .query_row(params![shard.as_array(), signed(place.leaf), place.cell], |row| row.get(0))
+            .optional()?;
+        Ok(found.map(Pubkey::new_from_array))
     }
 
     /// An evidence account is closed, or was never made.

@@ -83,6 +83,26 @@ pub fn next(provider: &Pubkey, terms: &JobTerms, shard: Option<&Shard>, here: He
     }
 }
 
+/// What became of a claim that was sent, as far as the chain tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The shard is ours.
+    Ours,
+    /// It is not and, by this claim, never will be.
+    Lost,
+    /// The transaction may still land.
+    Open,
+}
+
+/// The fate of a claim. `can_land`: the chain's height, asked **before** the shard was read, lets its transaction land.
+pub fn fate(provider: &Pubkey, shard: Option<&Shard>, can_land: bool) -> Fate {
+    match shard {
+        Some(shard) if shard.provider == *provider && shard.state() != Some(ShardState::Open) => Fate::Ours,
+        _ if can_land => Fate::Open,
+        _ => Fate::Lost,
+    }
+}
+
 /// Half of the time to commit is gone: giving back costs less now than later.
 fn half_over(shard: &Shard, terms: &JobTerms, now: &Now) -> bool {
     let deadline = execution_deadline(shard, terms);

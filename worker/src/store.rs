@@ -61,11 +61,17 @@ impl Store {
         self.inputs.join(hex::encode(root))
     }
 
-    /// Writes a shard's result durably. Blocking.
+    /// Path of the salted leaf hashes of a shard's result, 32 bytes each.
+    pub fn hashes_path(&self, shard: &Pubkey) -> PathBuf {
+        self.results.join(format!("{shard}.hashes"))
+    }
+
+    /// Writes a shard's result and its salted leaf hashes durably. Blocking.
     ///
     /// # Errors
     /// [`WorkerError::Io`]; then no file, or an older one, is there.
-    pub fn put_result(&self, shard: &Pubkey, bytes: &[u8]) -> Result<()> {
+    pub fn put_result(&self, shard: &Pubkey, bytes: &[u8], hashes: &[[u8; 32]]) -> Result<()> {
+        put(&self.hashes_path(shard), hashes.as_flattened())?;
         put(&self.result_path(shard), bytes)
     }
 
@@ -82,7 +88,8 @@ impl Store {
     /// # Errors
     /// [`WorkerError::Io`].
     pub fn remove_result(&self, shard: &Pubkey) -> Result<()> {
-        remove(&self.result_path(shard))
+        remove(&self.result_path(shard))?;
+        remove(&self.hashes_path(shard))
     }
 
     /// Keeps an input; its bytes were checked against `root`. Blocking.
@@ -120,7 +127,9 @@ impl Store {
 
 fn put(path: &Path, bytes: &[u8]) -> Result<()> {
     let what = || format!("writing {}", path.display());
-    let beside = path.with_extension("part");
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".part");
+    let beside = PathBuf::from(beside);
     let write = || -> std::io::Result<()> {
         let mut file = File::create(&beside)?;
         file.write_all(bytes)?;
@@ -175,15 +184,16 @@ mod tests {
         assert_eq!(Store::open(folder.path()).unwrap_err().code(), "worker-locked");
         let shard = Pubkey::new_from_array([3; 32]);
         assert_eq!(store.result(&shard).unwrap(), None);
-        store.put_result(&shard, b"one").unwrap();
-        store.put_result(&shard, b"two").unwrap();
-        let half = store.result_path(&shard).with_extension("part");
+        store.put_result(&shard, b"one", &[[1; 32]]).unwrap();
+        store.put_result(&shard, b"two", &[[2; 32]]).unwrap();
+        let half = store.result_path(&shard).with_extension("bin.part");
         fs::write(&half, b"th").unwrap();
         drop(store);
 
         let store = Store::open(folder.path()).unwrap();
         assert!(!half.exists());
         assert_eq!(store.result(&shard).unwrap().unwrap(), b"two");
+        assert_eq!(fs::read(store.hashes_path(&shard)).unwrap(), [2; 32]);
         store.remove_result(&shard).unwrap();
         store.remove_result(&shard).unwrap();
         assert_eq!(store.result(&shard).unwrap(), None);

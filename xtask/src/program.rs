@@ -185,11 +185,14 @@ fn make(place: &Place, part: Part) -> Result<Vec<u8>> {
 }
 
 fn place(workspace: &Path, locked: bool) -> Result<Place> {
+    let target = paths::cache()?.join("sbf-target").join(sbf::build_id());
     Ok(Place {
         workspace: workspace.to_path_buf(),
         home: setup::ready()?,
         cargo_home: paths::cargo_home()?,
-        target: paths::cache()?.join("sbf-target").join(sbf::build_id()),
+        // Another checkout may build in the same folder, and must not while this one does.
+        _lock: Some(files::lock(&target.join("lock"))?),
+        target,
         locked,
     })
 }
@@ -215,7 +218,10 @@ fn with_anza(parts: &[Part]) -> Result<()> {
                     .arg(manifest)
                     .arg("--sbf-out-dir")
                     .arg(&folder)
-                    .current_dir(&workspace))?;
+                    // The workspace asks for a rustc that the platform tools may be behind of; the programs need less.
+                    .args(["--", "--ignore-rust-version"])
+                    .current_dir(&workspace))
+                .context("Anza's platform tools cannot build it here: try --toolchain pinned")?;
             }
             None => files::write(&folder.join("assay_settlement.json"), &idl::build(&workspace)?)?,
         }
@@ -267,8 +273,7 @@ struct World {
 impl World {
     fn new(here: &Place) -> Result<Self> {
         let folder = paths::cache()?.join("sbf-second-home");
-        let lock = File::create(paths::cache()?.join("sbf-second-home.lock")).context("cannot create a lock")?;
-        lock.lock().context("cannot lock the second home folder")?;
+        let lock = files::lock(&paths::cache()?.join("sbf-second-home.lock"))?;
         files::remove(&folder)?;
         say(&format!("a second home folder in {} (hard links; removed afterwards)", folder.display()));
         let place = Place {
@@ -277,6 +282,7 @@ impl World {
             cargo_home: folder.join("cargo"),
             target: folder.join("target"),
             locked: true,
+            _lock: None,
         };
         let none = |_: &Path| false;
         for sub in ["tc", "sid", "library", "linker"] {

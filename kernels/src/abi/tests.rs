@@ -228,6 +228,7 @@ fn geometries_beyond_the_limits_are_invalid() {
     // Numbers from a hostile verifier overflow to None, never to a wrong answer or a panic.
     let mut wild = good;
     wild.classes = 16;
-    wild.class = [CostClass { cells: u64::MAX, cost: u64::MAX, cells_per_leaf: 1, cell_bytes: 9, stage: 0, reserved: 0 }; 16];
+    wild.class =
+        [CostClass { cells: u64::MAX, cost: u64::MAX, cells_per_leaf: 1, cell_bytes: 9, stage: 0, reserved: 0 }; 16];
     assert_eq!((wild.cells(), wild.leaves(), wild.weight(), wild.bytes()), (None, None, None, None));
 }

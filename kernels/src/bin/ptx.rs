@@ -39,8 +39,7 @@ fn run(write: bool) -> Result<(), String> {
     let mut stale = Vec::new();
     for source in cuda_sources() {
         let made = compile(&source)?;
-        let path: PathBuf =
-            [env!("CARGO_MANIFEST_DIR"), source.name, &format!("{}.ptx", source.name)].iter().collect();
+        let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), source.name, &format!("{}.ptx", source.name)].iter().collect();
         if write {
             std::fs::write(&path, made).map_err(|error| format!("{}: {error}", path.display()))?;
             println!("wrote {}", path.display());

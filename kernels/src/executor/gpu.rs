@@ -6,8 +6,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use cudarc::driver::{CudaContext, CudaFunction, CudaSlice, CudaStream, DeviceRepr, DriverError, LaunchArgs,
-    LaunchConfig, PushKernelArg, sys::CUresult};
+use cudarc::driver::{
+    CudaContext, CudaFunction, CudaSlice, CudaStream, DeviceRepr, DriverError, LaunchArgs, LaunchConfig, PushKernelArg,
+    sys::CUresult,
+};
 use cudarc::nvrtc::Ptx;
 
 use super::{CudaSource, ExecError};
@@ -154,11 +156,8 @@ impl<'a> Launch<'a> {
     /// # Errors
     /// [`ExecError::Device`].
     pub unsafe fn run(&mut self, grid: (u32, u32), block: (u32, u32)) -> Result<(), ExecError> {
-        let config = LaunchConfig {
-            grid_dim: (grid.0, grid.1, 1),
-            block_dim: (block.0, block.1, 1),
-            shared_mem_bytes: 0,
-        };
+        let config =
+            LaunchConfig { grid_dim: (grid.0, grid.1, 1), block_dim: (block.0, block.1, 1), shared_mem_bytes: 0 };
         // SAFETY: as the caller promises.
         unsafe { self.args.launch(config) }.map(|_| ()).map_err(device_error)
     }

@@ -39,13 +39,7 @@ pub fn open_reads<'a>(
 ///
 /// # Errors
 /// Params that no job has, inputs of the wrong length, a cell that does not exist.
-pub fn reference_cell(
-    kernel: u16,
-    params: &[u8],
-    inputs: &Inputs,
-    leaf: u64,
-    cell: u32,
-) -> Result<Vec<u8>, ExecError> {
+pub fn reference_cell(kernel: u16, params: &[u8], inputs: &Inputs, leaf: u64, cell: u32) -> Result<Vec<u8>, ExecError> {
     let any = AnyKernel::from_id(kernel)?;
     check_inputs(&any.geometry(params)?, inputs)?;
     let mut writer = RequestWriter::new(Op::Cell, kernel, params, leaf, cell);

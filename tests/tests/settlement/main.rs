@@ -2,4 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::arithmetic_side_effects, reason = "test code")]
 
+mod claims;
+mod draws;
+mod errors;
+mod frozen;
+mod halts;
+mod jobs;
+mod markets_and_kernels;
+mod openings;
+mod six_refusals;
+mod swapped_accounts;
 mod whole_jobs;

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeSet,
+    fs::File,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -22,6 +23,8 @@ pub struct Place {
     pub target: PathBuf,
     /// Fail rather than change Cargo.lock.
     pub locked: bool,
+    /// Keeps others out of the target folder, where they could be.
+    pub _lock: Option<File>,
 }
 
 impl Place {

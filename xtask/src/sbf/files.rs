@@ -101,6 +101,16 @@ pub fn tree(from: &Path, to: &Path, make: Make, skip: &dyn Fn(&Path) -> bool) ->
     Ok(())
 }
 
+/// Locks `file`, waiting for whoever holds it; as long as the returned handle lives.
+pub fn lock(file: &Path) -> Result<fs::File> {
+    if let Some(folder) = file.parent() {
+        create(folder)?;
+    }
+    let handle = fs::File::create(file).with_context(|| format!("cannot create {}", file.display()))?;
+    handle.lock().with_context(|| format!("cannot lock {}", file.display()))?;
+    Ok(handle)
+}
+
 /// Remembers in a file which inputs a finished piece of work had.
 pub struct Mark {
     file: PathBuf,
@@ -123,5 +133,45 @@ impl Mark {
     /// The work is finished.
     pub fn set(&self) -> Result<()> {
         write(&self.file, self.key.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_keeps_links_and_leaves_out_what_it_should() {
+        let root = std::env::temp_dir().join(format!("assay-files-{}", std::process::id()));
+        let (from, copy, linked) = (root.join("from"), root.join("copy"), root.join("linked"));
+        write(&from.join("kept/file"), b"bytes").expect("written");
+        write(&from.join("skipped/file"), b"bytes").expect("written");
+        link(Path::new("kept/file"), &from.join("link")).expect("linked");
+        let skip = |path: &Path| path.ends_with("skipped");
+        tree(&from, &copy, Make::Copy, &skip).expect("copied");
+        tree(&from, &linked, Make::HardLink, &skip).expect("linked");
+        for to in [&copy, &linked] {
+            assert_eq!(fs::read_link(to.join("link")).expect("a link"), Path::new("kept/file"));
+            assert_eq!(read(&to.join("link")).expect("readable"), b"bytes");
+            assert!(!to.join("skipped").exists());
+        }
+        // Only the copy is a file of its own.
+        fs::write(from.join("kept/file"), b"other").expect("written");
+        assert_eq!(read(&copy.join("kept/file")).expect("readable"), b"bytes");
+        assert_eq!(read(&linked.join("kept/file")).expect("readable"), b"other");
+        remove(&root).expect("removed");
+    }
+
+    #[test]
+    fn a_mark_holds_for_its_inputs_only() {
+        let home = std::env::temp_dir().join(format!("assay-mark-{}", std::process::id()));
+        let mark = Mark::new(&home, "work", "version 1");
+        assert!(!mark.is_set());
+        mark.set().expect("set");
+        assert!(mark.is_set());
+        assert!(!Mark::new(&home, "work", "version 2").is_set());
+        mark.clear().expect("cleared");
+        assert!(!mark.is_set());
+        remove(&home).expect("removed");
     }
 }

@@ -22,7 +22,7 @@ const STACK: u32 = 4_096;
 
 /// Entry point in linker mode.
 pub fn main(home: &Path) -> ExitCode {
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).map(speed).collect();
     match link(&Home(home.to_path_buf()), &arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -38,6 +38,11 @@ pub fn command(home: &Home) -> Command {
     let mut command = Command::new(libraries.join("ld-linux-x86-64.so.2"));
     command.arg("--library-path").arg(&libraries).arg(home.linker()).env("LD_LIBRARY_PATH", home.llvm());
     command
+}
+
+/// LLVM 23 knows "small" only as an attribute of functions, which rustc has set: the pipeline for it is that of level 2.
+fn speed(argument: OsString) -> OsString {
+    if argument == "-Os" || argument == "-Oz" { "-O2".into() } else { argument }
 }
 
 fn link(home: &Home, arguments: &[OsString]) -> Result<()> {
@@ -105,6 +110,27 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         if let Err(error) = files::remove(&self.0) {
             eprintln!("warning: {error:#}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_become_a_level_that_llvm_knows() {
+        let map = |argument: &str| speed(argument.into());
+        assert_eq!([map("-Os"), map("-Oz"), map("-O3"), map("s")], ["-O2", "-O2", "-O3", "s"]);
+    }
+
+    #[test]
+    fn without_an_output_nothing_is_linked() {
+        let home = Home(PathBuf::from("no such folder"));
+        for arguments in [vec![], vec!["-o"]] {
+            let arguments: Vec<_> = arguments.into_iter().map(OsString::from).collect();
+            let error = link(&home, &arguments).expect_err("no output").to_string();
+            assert!(error.contains("no output"), "{error}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Sets the pinned toolchain up, once, in the user's cache folder. Installs nothing system-wide.
 
-use std::{fs::File, path::Path, process::Command, time::Instant};
+use std::{path::Path, process::Command, time::Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -24,8 +24,7 @@ const UNNEEDED: [&str; 2] = ["doc", "man"];
 pub fn ready() -> Result<Home> {
     let home = Home(paths::cache()?.join("sbf"));
     files::create(home.path())?;
-    let lock = File::create(home.path().join("lock")).context("cannot create the lock of the toolchain")?;
-    lock.lock().context("cannot lock the toolchain")?;
+    let _lock = files::lock(&home.path().join("lock"))?;
 
     let version = output(Command::new("rustc").arg("-vV").current_dir(paths::workspace()?))?;
     if !version.lines().any(|line| line == format!("release: {RUSTC}")) {
@@ -39,8 +38,7 @@ pub fn ready() -> Result<Home> {
     }
     let packages = Mark::new(home.path(), "packages", debs::PINS);
     let library = Mark::new(home.path(), "library", &[debs::PINS, include_str!("stdlib.rs")].join("\0"));
-    let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]).current_dir(paths::workspace()?))?;
-    let compiler = Mark::new(home.path(), "compiler", &[version.as_str(), sysroot.trim()].join("\0"));
+    let compiler = Mark::new(home.path(), "compiler", &version);
     let link = Mark::new(home.path(), "linker", LINKER);
     if [&packages, &library, &compiler, &link].iter().all(|mark| mark.is_set()) {
         return Ok(home);
@@ -66,6 +64,7 @@ pub fn ready() -> Result<Home> {
     if !compiler.is_set() {
         compiler.clear()?;
         say("the compiler, hard-linked where that is possible");
+        let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]).current_dir(paths::workspace()?))?;
         copy_compiler(Path::new(sysroot.trim()), &home)?;
         compiler.set()?;
     }

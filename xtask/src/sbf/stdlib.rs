@@ -157,3 +157,17 @@ pub fn patched_copy(from: &Path, to: &Path) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_sources_than_the_expected_ones_are_refused() {
+        let root = std::env::temp_dir().join(format!("assay-stdlib-{}", std::process::id()));
+        files::write(&root.join("from/std/build.rs"), b"fn main() {}").expect("written");
+        let error = patched_copy(&root.join("from"), &root.join("to")).expect_err("nothing to patch").to_string();
+        assert!(error.contains("is not the file that the patch was written for"), "{error}");
+        files::remove(&root).expect("removed");
+    }
+}

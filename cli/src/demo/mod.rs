@@ -1,0 +1,233 @@
+//! `assay demo`: a whole market in one process. A renter, three providers of which one forges, a validator; a real
+//! chain with JSON-RPC, the real programs, the real worker. Everything that is claimed at the end is checked.
+
+pub mod check;
+pub mod display;
+pub mod forger;
+pub mod jobs;
+pub mod ledger;
+pub mod parties;
+pub mod report;
+pub mod tally;
+
+use crate::{
+    args::{Demo, Global},
+    console::Console,
+    context::Context,
+    error::{CliError, Exit, Result},
+    localnet::{DECIMALS, start_chain},
+    npy, picture, provider,
+    store::{Store, StoreOptions},
+    view,
+};
+use display::Display;
+use jobs::{Slashed, Submitted, Task};
+use parties::{Daemons, Parties};
+use report::{Check, Report, SlashedShard};
+use assay_kernels::escape_time::Params;
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+/// Time of a slot.
+const SLOT: Duration = Duration::from_millis(50);
+const MAX_ITER: u32 = 1_000;
+
+/// How large the demo's work is.
+#[derive(Clone, Copy, Debug)]
+struct Size {
+    width: u32,
+    height: u32,
+    matrix: u32,
+}
+
+const FULL: Size = Size { width: 1920, height: 1080, matrix: 1024 };
+/// Shards of these are whole rows, too.
+const FAST: Size = Size { width: 512, height: 256, matrix: 256 };
+const PICTURE_SHARDS: u32 = 8;
+const PRODUCT_SHARDS: u32 = 4;
+
+/// Runs the command.
+///
+/// # Errors
+/// Anything that does not go as it must; what was found so far lies in report.json where it got that far.
+pub async fn run(console: &Console, args: &Demo) -> Result<()> {
+    std::fs::create_dir_all(&args.out).map_err(|e| CliError::io(&format!("making {}", args.out.display()), &e))?;
+    let display = Display::new();
+    let report = play(console, &display, args).await;
+    display.finish();
+    let report = report?;
+    npy::write_file(&args.out.join("report.json"), &serde_json::to_vec_pretty(&report).map_err(|e| CliError::internal(e.to_string()))?)?;
+    console.say(format!("{}\n\n{}\n", report.token_table(), report.step_table()));
+    console.say(format!(
+        "{} shards settled, {} slashed, {} cells re-executed on chain and right, {:.0} s",
+        report.shards_settled, report.shards_slashed, report.counts.cells_answered, report.seconds
+    ));
+    console.say(report.verdict());
+    console.say(format!("files: {}", args.out.display()));
+    console.document(&report)?;
+    if report.holds() {
+        return Ok(());
+    }
+    let failed: Vec<_> = report.checks.iter().filter(|check| !check.holds).map(|check| check.what.as_str()).collect();
+    Err(CliError::new(Exit::Verification, "demo-failed", format!("this is not so: {}", failed.join("; "))))
+}
+
+/// A folder that is removed when the demo ends.
+struct Scratch(std::path::PathBuf);
+
+impl Scratch {
+    fn make() -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("assay-demo-{}-{:08x}", std::process::id(), rand::random::<u32>()));
+        std::fs::create_dir(&path).map_err(|e| CliError::io(&format!("making {}", path.display()), &e))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::debug!(%error, "the demo's folder could not be removed");
+        }
+    }
+}
+
+async fn play(console: &Console, display: &Display, args: &Demo) -> Result<Report> {
+    let started = Instant::now();
+    let say = |text: &str| display.line(console, &format!("[{:>5.1} s] {text}", started.elapsed().as_secs_f64()));
+    let size = if args.fast { FAST } else { FULL };
+
+    say("starts a chain with JSON-RPC and both programs in this process");
+    let chain = start_chain(None, SLOT).await?;
+    let global = Global { url: Some(chain.rpc_url().to_owned()), ws: Some(chain.ws_url().to_owned()), keypair: None, market: None, json: false };
+    let quiet = parties::silent();
+    let context = Context::new(&global, &quiet)?;
+    let scratch = Scratch::make()?;
+    let bind = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let store = Store::start(StoreOptions { bind, folder: scratch.0.join("store"), max_input_bytes: 1 << 28, max_total_bytes: 1 << 30 }).await?;
+
+    say("makes a token, a market with short windows, and six wallets");
+    let parties = Parties::gather(&context, &chain).await?;
+    let before = ledger::balances(context.reader.rpc(), &parties.mint, &parties.purses(&[])).await?;
+    parties.enrol(&context).await?;
+    let daemons = Daemons::start(&context, &parties, &scratch.0, |name, events| display.listen(name, events)).await?;
+
+    let matrices = write_matrices(&args.out, args.seed, size.matrix)?;
+    let params = view::picture(size.width, size.height, MAX_ITER, view::CENTRE, view::SPAN)?;
+    say(&format!("the renter submits a {} x {} picture in {PICTURE_SHARDS} shards and a {m} x {m} int8 product in {PRODUCT_SHARDS}", size.width, size.height, m = size.matrix));
+    let url = store.url();
+    let main = [
+        jobs::submit(&context, &parties, &url, "picture", Task::Picture(params), PICTURE_SHARDS, None).await?,
+        jobs::submit(&context, &parties, &url, "product", Task::Product(Box::new(matrices.clone())), PRODUCT_SHARDS, None).await?,
+    ];
+    let slashed = jobs::wait(&context, display, &main).await?;
+
+    let mut again: Vec<(usize, u32, Submitted)> = Vec::new();
+    for (which, (job, lost)) in main.iter().zip(&slashed).enumerate() {
+        for one in lost {
+            let honest = parties.honest(again.len())?;
+            say(&format!("shard {} of the {} was forged and is refunded: the renter submits it again, for {}", one.index, job.name, honest.name));
+            again.push((which, one.index, jobs::submit_again(&context, &parties, &url, job, one, honest.account).await?));
+        }
+    }
+    let follow_ups: Vec<Submitted> = again.iter().map(|(_, _, job)| job.clone()).collect();
+    let slashed_again = jobs::wait(&context, display, &follow_ups).await?;
+
+    say("fetches every shard from its provider and compares its root with the chain");
+    let mut results = Vec::new();
+    for (which, job) in main.iter().enumerate() {
+        let mine: Vec<(u32, Submitted)> = again.iter().filter(|(of, _, _)| *of == which).map(|(_, index, job)| (*index, job.clone())).collect();
+        results.push(jobs::collect(&context, job, &mine).await?);
+    }
+    say("closes the jobs; the providers withdraw their stakes and what they earned");
+    daemons.stop().await?;
+    let all: Vec<&Submitted> = main.iter().chain(&follow_ups).collect();
+    jobs::close(&context, &parties, &all).await?;
+    for worker in &parties.workers {
+        let (_, data) = provider::own(&context, &solana_signer::Signer::pubkey(&*worker.owner), &parties.market).await?;
+        let free = data.staked.saturating_sub(data.locked);
+        if free > 0 {
+            provider::unstake(&context, &worker.owner, &parties.market, free).await?;
+        }
+    }
+    let escrows: Vec<(String, _)> = all.iter().map(|job| (job.name.clone(), job.address)).collect();
+    let after = ledger::balances(context.reader.rpc(), &parties.mint, &parties.purses(&escrows)).await?;
+    let steps = ledger::steps(context.reader.rpc(), &[assay_settlement::ID, parties.mint], &parties.wallets()).await?;
+
+    say("computes both results again, by itself, and compares");
+    let [picture_bytes, product_bytes] = results.as_slice() else { return Err(CliError::internal("two jobs have two results")) };
+    let (picture_right, product_right) = (check::picture(&params)? == *picture_bytes, check::product(&matrices[0], &matrices[1]) == *product_bytes);
+    write_results(&args.out, &params, picture_bytes, size.matrix, product_bytes)?;
+    store.stop().await?;
+    let stop = tokio::task::spawn_blocking(move || chain.stop());
+    stop.await.map_err(|e| CliError::internal(format!("stopping the chain: {e}")))?;
+
+    let convicted = named(&parties, &main, &slashed);
+    let tally = display.tally();
+    let total: u32 = all.iter().map(|job| job.shards).sum();
+    let lost = u32::try_from(convicted.len()).unwrap_or(u32::MAX);
+    let mut report = Report {
+        version: 1,
+        seed: args.seed,
+        picture: [size.width, size.height],
+        matrix: size.matrix,
+        seconds: started.elapsed().as_secs_f64(),
+        shards_settled: total.saturating_sub(lost),
+        shards_slashed: lost,
+        slashed: convicted,
+        follow_up_jobs: u32::try_from(follow_ups.len()).unwrap_or(u32::MAX),
+        decimals: DECIMALS,
+        tokens: report::pair(&before, &after),
+        tokens_before: before.sum,
+        tokens_after: after.sum,
+        supply: after.supply,
+        counts: tally,
+        steps,
+        checks: Vec::new(),
+        files: ["picture.png", "a.npy", "b.npy", "product.npy", "report.json"].map(|name| args.out.join(name).display().to_string()).to_vec(),
+    };
+    let honest_slashed = slashed_again.iter().any(|lost| !lost.is_empty());
+    report.checks = checks(&report, honest_slashed, picture_right, product_right);
+    Ok(report)
+}
+
+fn named(parties: &Parties, jobs: &[Submitted], slashed: &[Vec<Slashed>]) -> Vec<SlashedShard> {
+    jobs.iter()
+        .zip(slashed)
+        .flat_map(|(job, lost)| {
+            lost.iter().map(|one| SlashedShard { job: job.name.clone(), index: one.index, provider: parties::name_of(parties, &one.provider), fault: one.fault })
+        })
+        .collect()
+}
+
+/// Everything that the demo promises.
+fn checks(report: &Report, honest_slashed: bool, picture_right: bool, product_right: bool) -> Vec<Check> {
+    let check = |what: &str, holds: bool| Check { what: what.to_owned(), holds };
+    let escrow_left = report.tokens.iter().filter(|party| party.name.starts_with("escrow") || party.name.ends_with("stake")).any(|party| party.after != 0);
+    let failed = report.steps.values().any(|cost| cost.transactions == 0);
+    vec![
+        check("the forger was slashed by adjudication on chain", report.shards_slashed > 0 && report.slashed.iter().all(|one| one.provider == "forger" && one.fault == 1)),
+        check("no honest provider was slashed", !honest_slashed && report.slashed.iter().all(|one| one.provider == "forger")),
+        check("every cell that the chain drew of an honest shard was re-executed on chain and is right", report.counts.cells_answered > 0),
+        check("the tokens of everybody add up to the token unit, before and after", report.tokens_before == report.supply && report.tokens_after == report.supply),
+        check("no escrow and no stake is left behind", !escrow_left),
+        check("every step's transactions are on the chain", !report.steps.is_empty() && !failed),
+        check("the product equals A x B, computed independently", product_right),
+        check("the picture equals the reference", picture_right),
+    ]
+}
+
+/// Makes the two matrices, writes them, and reads them back as a renter would.
+fn write_matrices(folder: &Path, seed: u64, size: u32) -> Result<[npy::Matrix<i8>; 2]> {
+    for (matrix, name) in check::matrices(seed, size).iter().zip(["a.npy", "b.npy"]) {
+        let bytes: Vec<u8> = matrix.data.iter().map(|x| x.cast_unsigned()).collect();
+        npy::write(&folder.join(name), "|i1", matrix.rows, matrix.columns, &bytes)?;
+    }
+    Ok([npy::read_int8(&folder.join("a.npy"))?, npy::read_int8(&folder.join("b.npy"))?])
+}
+
+fn write_results(folder: &Path, params: &Params, image: &[u8], size: u32, product: &[u8]) -> Result<()> {
+    npy::write_file(&folder.join("picture.png"), &picture::png(params, image)?)?;
+    npy::write(&folder.join("product.npy"), "<i4", size, size, product)
+}

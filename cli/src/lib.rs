@@ -1,0 +1,144 @@
+//! The command line program `assay`, as a library so that tests and tools can run it in their own process.
+//!
+//! - `args`, `console`, `error`: how it talks. `context`: chain, wallet, market. `amount`, `tables`: how numbers look.
+//! - `job`, `provider`, `market`, `daemon`: the commands. `localnet`, `demo`: those that bring a chain (feature
+//!   `localnet`).
+//! - `work`: what a job asks for. `npy`, `view`, `picture`: files and pictures. `store`: the content store.
+// Tests count as they like; the program itself is linted in its build without them.
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
+
+pub mod amount;
+pub mod args;
+pub mod console;
+pub mod context;
+pub mod daemon;
+#[cfg(feature = "localnet")]
+pub mod demo;
+pub mod error;
+pub mod job;
+#[cfg(feature = "localnet")]
+pub mod localnet;
+pub mod market;
+pub mod npy;
+pub mod picture;
+pub mod provider;
+pub mod store;
+pub mod tables;
+pub mod view;
+pub mod work;
+
+use args::{Cli, Command, JobCommand, MarketCommand, ProviderCommand, ServeStore, StoreCommand, ValidatorCommand};
+use clap::Parser;
+use console::Console;
+use context::Context;
+use error::{CliError, Exit, Result};
+
+/// Reads the process's command line, runs the command, and returns the exit code.
+pub fn main() -> u8 {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are not errors; clap knows which stream each belongs to. A closed one is no news.
+            drop(error.print());
+            return if error.use_stderr() { Exit::Usage as u8 } else { 0 };
+        }
+    };
+    log_to_stderr();
+    let console = Console::process(cli.global.json);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            console.fail(&CliError::internal(format!("threads can't be started: {error}")));
+            return Exit::Other as u8;
+        }
+    };
+    runtime.block_on(run(&cli, &console))
+}
+
+/// Runs a command and reports its error, if any. Returns the exit code.
+pub async fn run(cli: &Cli, console: &Console) -> u8 {
+    match dispatch(cli, console).await {
+        Ok(()) => 0,
+        Err(error) => {
+            console.fail(&error);
+            error.exit as u8
+        }
+    }
+}
+
+async fn dispatch(cli: &Cli, console: &Console) -> Result<()> {
+    let context = Context::new(&cli.global, console)?;
+    match &cli.command {
+        #[cfg(feature = "localnet")]
+        Command::Demo(args) => demo::run(console, args).await,
+        #[cfg(feature = "localnet")]
+        Command::Localnet(args) => localnet::run(console, args).await,
+        #[cfg(not(feature = "localnet"))]
+        Command::Demo(_) | Command::Localnet(_) => Err(without_chain()),
+        Command::Job(JobCommand::Submit(command)) => job::submit::run(&context, command).await,
+        Command::Job(JobCommand::Status(args)) => job::status::run(&context, &args.job).await,
+        Command::Job(JobCommand::Fetch(args)) => job::fetch::run(&context, args).await,
+        Command::Job(JobCommand::Cancel(args)) => job::end::cancel(&context, &args.job).await,
+        Command::Job(JobCommand::Close(args)) => job::end::close(&context, &args.job).await,
+        Command::Provider(ProviderCommand::Register(args)) => provider::register(&context, args).await,
+        Command::Provider(ProviderCommand::Deposit(args)) => provider::deposit(&context, args).await,
+        Command::Provider(ProviderCommand::Withdraw(args)) => provider::withdraw(&context, args).await,
+        Command::Provider(ProviderCommand::Run(args)) => daemon::provider(&context, args).await,
+        Command::Validator(ValidatorCommand::Run(args)) => daemon::validator(&context, args).await,
+        Command::Market(MarketCommand::Open(args)) => market::open(&context, args).await,
+        Command::Store(StoreCommand::Serve(args)) => serve_store(console, args).await,
+    }
+}
+
+#[cfg(not(feature = "localnet"))]
+fn without_chain() -> CliError {
+    let text = "this assay was built without a chain of its own, which keeps its build small. \
+        For the demo run `cargo xtask demo` in the repository; for both commands build with \
+        `cargo build -p assay-cli --features localnet`.";
+    CliError::new(Exit::Usage, "built-without-localnet", text)
+}
+
+async fn serve_store(console: &Console, args: &ServeStore) -> Result<()> {
+    let mib = |count: u32| u64::from(count).saturating_mul(1 << 20);
+    let store = store::Store::start(store::StoreOptions {
+        bind: args.bind,
+        folder: args.folder.clone(),
+        max_input_bytes: usize::try_from(mib(args.max_input_mib)).unwrap_or(usize::MAX),
+        max_total_bytes: mib(args.max_total_mib),
+    })
+    .await?;
+    console.say(format!("content store at {}, files in {}; Ctrl-C ends it", store.url(), args.folder.display()));
+    console.document(&serde_json::json!({"store": store.url(), "folder": args.folder.display().to_string()}))?;
+    stopped().await?;
+    store.stop().await
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+///
+/// # Errors
+/// The system gives no signals.
+pub async fn stopped() -> Result<()> {
+    let failed = |e: std::io::Error| CliError::io("waiting for Ctrl-C", &e);
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        tokio::select! {
+            result = tokio::signal::ctrl_c() => result.map_err(failed),
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await.map_err(failed)
+}
+
+/// Logs go to stderr; `RUST_LOG` chooses which. Quiet unless asked: commands tell what matters themselves.
+fn log_to_stderr() {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error,assay=warn"));
+    let started = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    if started.is_err() {
+        // Whoever runs us in their own process logs in their own way.
+        tracing::debug!("logging is set up already");
+    }
+}

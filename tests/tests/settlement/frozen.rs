@@ -1,0 +1,84 @@
+//! A frozen token account stops what its owner is paid, and nobody else (protocol.md, sections 4 and 8).
+
+use assay_client::ix;
+use assay_settlement::{ShardState, error::AssayError as E};
+use assay_tests::{Refusal, Spec, World};
+
+/// SPL Token's "account is frozen".
+const FROZEN: Refusal = Refusal::Custom(17);
+
+#[test]
+fn a_frozen_renter_stops_no_provider() {
+    let mut w = World::new();
+    let task = w.create(Spec::image());
+    let (alice, stranger) = (w.alice.clone(), w.stranger.clone());
+    w.freeze(&task.renter.tokens, true);
+    w.prove(&task, 0, &alice);
+    let free = w.provider(&alice).staked;
+    w.withdraw(&alice, free);
+    w.cancel(&task);
+    w.refused(FROZEN, &[w.refund_ix(&task)], &[&stranger]);
+    w.freeze(&task.renter.tokens, false);
+    w.close(&task);
+}
+
+#[test]
+fn a_frozen_treasury_stops_no_refund() {
+    let mut w = World::new();
+    let task = w.create(Spec::image());
+    let (alice, stranger) = (w.alice.clone(), w.stranger.clone());
+    let treasury = w.market_data().treasury;
+    w.freeze(&treasury, true);
+    w.prove(&task, 0, &alice);
+    w.cancel(&task);
+    w.ok(&[w.refund_ix(&task)], &[&stranger]);
+    w.ok(&[w.close_shard_ix(&task, 0)], &[&stranger]);
+    // Only the sweep of fees waits, and with it the rent of the job's two accounts.
+    w.refused(FROZEN, &[w.close_job_ix(&task)], &[&stranger]);
+    w.freeze(&treasury, false);
+    w.ok(&[w.close_job_ix(&task)], &[&stranger]);
+}
+
+#[test]
+fn a_frozen_stake_vault_stops_neither_judgement_nor_the_others() {
+    let mut w = World::new();
+    let task = w.create(Spec::image());
+    let (alice, bob, watcher) = (w.alice.clone(), w.bob.clone(), w.watcher.clone());
+    w.claim(&task, 0, &alice);
+    let forged = w.forged(&task, 0, &alice, &[3]);
+    let vault = w.provider(&alice).vault;
+    w.freeze(&vault, true);
+    w.commit(&task, &alice, &forged);
+    w.draw(&task, 0);
+    w.judge(&task, &forged, 3, &watcher).unwrap();
+    assert_eq!(w.shard(&task, 0).state(), Some(ShardState::Slashed));
+    // What it owes waits for the mint's issuer; the other shard does not.
+    w.refused(FROZEN, &[w.seize_ix(&task, 0, &alice)], &[&watcher]);
+    w.refused(FROZEN, &[w.bounty_ix(&task, 0, &alice, watcher.tokens)], &[&watcher]);
+    w.prove(&task, 1, &bob);
+    w.freeze(&vault, false);
+    w.ok(&[w.seize_ix(&task, 0, &alice), w.bounty_ix(&task, 0, &alice, watcher.tokens)], &[&watcher]);
+    w.close(&task);
+}
+
+#[test]
+fn a_frozen_bounty_account_stops_no_seizure() {
+    let mut w = World::new();
+    let task = w.create(Spec::image());
+    let (alice, watcher, stranger) = (w.alice.clone(), w.watcher.clone(), w.stranger.clone());
+    w.claim(&task, 0, &alice);
+    let forged = w.forged(&task, 0, &alice, &[3]);
+    w.commit(&task, &alice, &forged);
+    w.judge(&task, &forged, 3, &watcher).unwrap();
+    w.freeze(&watcher.tokens, true);
+    w.refused(FROZEN, &[w.bounty_ix(&task, 0, &alice, watcher.tokens)], &[&stranger]);
+    w.ok(&[w.seize_ix(&task, 0, &alice)], &[&stranger]);
+    w.ok(&[w.refund_ix(&task)], &[&stranger]);
+    // It can be had in any other account that its owner holds: not frozen, not somebody else's.
+    w.refused(E::WrongTokenOwner, &[w.bounty_ix(&task, 0, &alice, stranger.tokens)], &[&stranger]);
+    w.freeze(&watcher.tokens, false);
+    w.ok(&[w.bounty_ix(&task, 0, &alice, watcher.tokens)], &[&stranger]);
+    let take = ix::cancel_job(task.renter.id(), task.job);
+    w.ok(&[take], &[&task.renter]);
+    w.close(&task);
+}

@@ -1,0 +1,146 @@
+//! Bringing a cell before the judge: inline, or by an evidence account that is made, filled in parallel, used and
+//! closed. Used by providers to answer and by validators to convict.
+
+use assay_client::{
+    answer::{Answer, InputTrees, ShardTree},
+    ix,
+};
+use assay_settlement::{
+    Job,
+    instructions::evidence::header,
+    rules::draw::Place,
+};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use solana_account::Account;
+use solana_pubkey::Pubkey;
+use solana_signature::Signature;
+
+use crate::{
+    chain::{Chain, Order},
+    error::{Result, WorkerError},
+    events::{Action, ShardRef},
+    journal::Journal,
+};
+
+/// Writes to one evidence account that are under way at the same time.
+const WRITES_AT_ONCE: usize = 8;
+/// Compute units of one write; simulating each would double the requests.
+const WRITE_UNITS: u32 = 40_000;
+
+/// What became of an adjudication that landed.
+pub(crate) struct Judged {
+    pub signature: Signature,
+    /// Bytes of evidence that were uploaded.
+    pub evidence: u64,
+}
+
+/// A fresh seed of an evidence account. Random: at an address that can be foretold, a stranger could put a lamport,
+/// after which no account can be made there, and so keep an answer from being given.
+fn evidence_seed() -> String {
+    // A seed has at most 32 bytes.
+    hex::encode(rand::random::<[u8; 16]>())
+}
+
+/// Has a cell adjudicated. Evidence accounts are closed again, or stay in `journal` to be closed later.
+pub(crate) async fn adjudicate(
+    chain: &Chain,
+    journal: Option<&Journal>,
+    job: &Job,
+    shard: ShardRef,
+    result: &ShardTree,
+    inputs: &InputTrees,
+    place: Place,
+) -> Result<Judged> {
+    let answer = Answer::build(job, shard.index, result, inputs, place)?;
+    let account = match answer.evidence_account_bytes() {
+        None => None,
+        Some(bytes) => Some((upload(chain, journal, shard, &answer, bytes, &place).await?, bytes)),
+    };
+    let instruction =
+        ix::adjudicate(chain.me(), &shard.job, job, shard.index, account.map(|(address, _)| address), answer.args);
+    let order = Order { action: Action::Adjudicate, shard: Some(shard), instructions: &[instruction], units: None };
+    let judged = chain.send(order).await;
+    // After a failure the next try finds the account in the journal again; without a journal nobody would.
+    if let Some((address, _)) = account
+        && (judged.is_ok() || journal.is_none())
+        && let Err(error) = close_evidence(chain, journal, Some(shard), &address).await
+    {
+        // Its lamports wait for the next round of closing; the judgement stands.
+        tracing::warn!(%address, %error, "evidence is not closed yet");
+    }
+    let evidence = account.map_or(0, |(_, bytes)| u64::try_from(bytes).unwrap_or(u64::MAX));
+    Ok(Judged { signature: judged?, evidence })
+}
+
+/// Makes the evidence account, or takes one that an earlier try has made, and writes what is not there yet.
+async fn upload(
+    chain: &Chain,
+    journal: Option<&Journal>,
+    shard: ShardRef,
+    answer: &Answer,
+    bytes: usize,
+    place: &Place,
+) -> Result<Pubkey> {
+    let rpc = chain.reader.rpc();
+    let earlier = match journal {
+        Some(journal) => journal.evidence_for(&shard.shard, place)?,
+        None => None,
+    };
+    let found = match earlier {
+        Some(address) => rpc.account(&address).await?.map(|account| (address, account)),
+        None => None,
+    };
+    let usable = |account: &Account| {
+        account.owner == assay_settlement::ID
+            && account.data.len() == bytes
+            && header(&account.data).is_ok_and(|header| header.owner == chain.me())
+    };
+    let (address, written) = match found {
+        Some((address, account)) if usable(&account) => (address, account.data),
+        _ => {
+            let seed = evidence_seed();
+            let no_address = || WorkerError::Internal("an evidence account has no address".to_owned());
+            let address = ix::evidence_address(&chain.me(), &seed).ok_or_else(no_address)?;
+            let lamports = rpc.minimum_balance(bytes).await?;
+            let size = u64::try_from(bytes).unwrap_or(u64::MAX);
+            let make = ix::create_evidence(chain.me(), &seed, size, lamports).ok_or_else(no_address)?;
+            if let Some(journal) = journal {
+                journal.open_evidence(&address, &shard.shard, place)?;
+            }
+            let order = Order { action: Action::CreateEvidence, shard: Some(shard), instructions: &make, units: None };
+            chain.send(order).await?;
+            (address, vec![0; bytes])
+        }
+    };
+    let missing = answer.pieces().into_iter().filter(|(at, piece)| {
+        let at = usize::try_from(*at).unwrap_or(usize::MAX);
+        written.get(at..at.saturating_add(piece.len())) != Some(piece)
+    });
+    let writes = missing.map(|(at, piece)| async move {
+        let write = ix::write_evidence(chain.me(), address, at, piece);
+        let order =
+            Order { action: Action::WriteEvidence, shard: Some(shard), instructions: &[write], units: Some(WRITE_UNITS) };
+        chain.send(order).await.map(drop)
+    });
+    stream::iter(writes).buffer_unordered(WRITES_AT_ONCE).try_collect::<()>().await?;
+    Ok(address)
+}
+
+/// Closes an evidence account where there is one, and forgets it.
+pub(crate) async fn close_evidence(
+    chain: &Chain,
+    journal: Option<&Journal>,
+    shard: Option<ShardRef>,
+    address: &Pubkey,
+) -> Result<()> {
+    let there = chain.reader.rpc().account(address).await?;
+    if there.is_some_and(|account| account.owner == assay_settlement::ID) {
+        let close = ix::close_evidence(chain.me(), *address);
+        let order = Order { action: Action::CloseEvidence, shard, instructions: &[close], units: None };
+        chain.send(order).await?;
+    }
+    if let Some(journal) = journal {
+        journal.close_evidence(address)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,395 @@
+//! The provider daemon: starts, watches, drives every obligation, claims while all is well, and ends in two phases.
+
+use std::{
+    collections::HashSet,
+    mem::offset_of,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use anchor_lang::Discriminator;
+use assay_kernels::executor::Backend;
+use assay_settlement::{EXPERIMENTAL, Job, JobTerms, Shard, ShardState, seeds};
+use serde::Serialize;
+use solana_pubkey::Pubkey;
+use solana_signer::Signer;
+use tokio::{sync::broadcast, task::JoinHandle};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    chain::Chain,
+    config::ProviderConfig,
+    context::{Context, Place, lock},
+    error::{Result, WorkerError},
+    events::{Event, Events, ShardRef, What},
+    execute::self_test,
+    fetch::{Fetcher, blocking},
+    journal::{Journal, Obligation, State},
+    server::{Shelf, serve},
+    store::Store,
+    wake::watch,
+};
+
+/// Bytes of Anchor's discriminator in front of an account.
+const DISCRIMINATOR: usize = 8;
+/// How often the chain is searched for shards of ours that the journal does not know, and leftovers are removed.
+const SEARCH: Duration = Duration::from_secs(60);
+
+/// Notifications that come within this time are one.
+const GATHER: Duration = Duration::from_millis(100);
+
+/// What a provider daemon is doing.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Status {
+    /// The Provider account.
+    pub provider: String,
+    /// What it computes with.
+    pub backend: String,
+    /// Where it serves results.
+    pub serving: Option<SocketAddr>,
+    /// No new claims; ends when the obligations are done.
+    pub draining: bool,
+    /// It has ended.
+    pub stopped: bool,
+    /// Shards in work, the oldest first: address, number in its job, where it is.
+    pub obligations: Vec<(String, u32, String)>,
+    /// Why nothing is claimed just now; empty when all is well.
+    pub troubles: Vec<String>,
+}
+
+/// A running provider daemon. Dropping it lets the daemon run on.
+#[derive(Clone)]
+pub struct Handle {
+    provider: Pubkey,
+    serving: SocketAddr,
+    events: Events,
+    status: Arc<Mutex<Status>>,
+    drain: CancellationToken,
+    stop: CancellationToken,
+    ended: Arc<tokio::sync::Mutex<Option<JoinHandle<Result<()>>>>>,
+}
+
+impl Handle {
+    /// The Provider account it works for.
+    pub fn provider(&self) -> Pubkey {
+        self.provider
+    }
+
+    /// Where results are served.
+    pub fn serving(&self) -> SocketAddr {
+        self.serving
+    }
+
+    /// Everything that happens from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    /// What it is doing.
+    pub fn status(&self) -> Status {
+        lock(&self.status).clone()
+    }
+
+    /// First phase of ending: no new claims; ends by itself when every obligation is done, which takes as long as the
+    /// challenge windows do.
+    pub fn drain(&self) {
+        self.drain.cancel();
+    }
+
+    /// Second phase: ends now. Obligations stay; they go on when a daemon is started on the same folder, and their
+    /// deadlines run meanwhile.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Drains the first time, stops the second.
+    pub fn shut_down(&self) {
+        if self.drain.is_cancelled() { self.stop() } else { self.drain() }
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Errors
+    /// What ended it, to the first who asks.
+    pub async fn join(&self) -> Result<()> {
+        let mut ended = self.ended.lock().await;
+        match ended.as_mut() {
+            None => Ok(()),
+            Some(task) => {
+                let result = task.await.map_err(|error| WorkerError::Internal(error.to_string()));
+                *ended = None;
+                result?
+            }
+        }
+    }
+}
+
+/// The provider daemon.
+pub struct Provider;
+
+impl Provider {
+    /// Starts a daemon: checks configuration, key, market and backend, takes the data folder, reads the journal,
+    /// listens, and works until its handle ends it.
+    ///
+    /// # Errors
+    /// Whatever keeps it from starting; nothing was sent.
+    pub async fn start(config: ProviderConfig, backend: Arc<dyn Backend>) -> Result<Handle> {
+        Self::start_with(config, backend, Events::default()).await
+    }
+
+    /// [`Provider::start`], telling to `events`, so that nothing is missed that happens while it starts.
+    ///
+    /// # Errors
+    /// As [`Provider::start`].
+    pub async fn start_with(config: ProviderConfig, backend: Arc<dyn Backend>, events: Events) -> Result<Handle> {
+        let provider = seeds::provider(&config.market, &config.owner);
+        let folder = config.data_dir.clone();
+        let (store, journal) = blocking(move || {
+            let store = Store::open(&folder)?;
+            let journal = Journal::open(store.journal())?;
+            Ok((Arc::new(store), journal))
+        })
+        .await?;
+        let chain = Chain::new(&config.cluster, config.operator.clone(), Some(journal.clone()), events.clone());
+        check(&config, &chain, &provider).await?;
+        if config.self_check {
+            let backend = backend.clone();
+            blocking(move || self_test(backend.as_ref())).await?;
+        }
+        let fetcher = Fetcher::new(config.allow_local_urls, config.max_input_bytes)?;
+        let stop = CancellationToken::new();
+        let shelf = Shelf { journal: journal.clone(), store: store.clone() };
+        let (serving, server) = serve(config.bind, shelf, stop.clone()).await?;
+        let name = backend.name();
+        let context = Context::new(config, provider, backend, chain, journal, store, fetcher, events.clone());
+        let context = Arc::new(context);
+        let status = Status {
+            provider: provider.to_string(),
+            backend: name.clone(),
+            serving: Some(serving),
+            ..Status::default()
+        };
+        let status = Arc::new(Mutex::new(status));
+        let drain = context.drain.clone();
+        events.tell(None, None, What::Started { backend: name });
+        let daemon = Daemon { context, status: status.clone(), stop: stop.clone(), tasks: TaskTracker::new() };
+        let ended = tokio::spawn(async move {
+            let ended = daemon.run().await;
+            // The server goes with the daemon.
+            server.await.map_err(|error| WorkerError::Internal(error.to_string()))?;
+            ended
+        });
+        let ended = Arc::new(tokio::sync::Mutex::new(Some(ended)));
+        Ok(Handle { provider, serving, events, status, drain, stop, ended })
+    }
+}
+
+async fn check(config: &ProviderConfig, chain: &Chain, provider: &Pubkey) -> Result<()> {
+    let wrong = |why: String| WorkerError::Config { why };
+    let market = chain.reader.find_market(&config.market).await?;
+    let Some(market) = market else {
+        let todo = "Check the market's address and the cluster";
+        return Err(WorkerError::NoAccount { kind: "Market", address: config.market, todo });
+    };
+    if market.flags & EXPERIMENTAL != 0 && !config.allow_experimental {
+        return Err(wrong("the market is experimental; allow experimental markets, or choose another".to_owned()));
+    }
+    let Some(account) = chain.reader.find_provider(provider).await? else {
+        let todo = "Register the provider first";
+        return Err(WorkerError::NoAccount { kind: "Provider", address: *provider, todo });
+    };
+    let operator = config.operator.pubkey();
+    if !account.is_operator(&operator) {
+        return Err(wrong(format!("{operator} is not an operator of provider {provider}; its owner can make it one")));
+    }
+    if config.accepted_verifiers.is_empty() {
+        return Err(wrong("no verifier is accepted, so no job would be; name at least one".to_owned()));
+    }
+    Ok(())
+}
+
+struct Daemon {
+    context: Arc<Context>,
+    status: Arc<Mutex<Status>>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Daemon {
+    async fn run(self) -> Result<()> {
+        let context = &self.context;
+        let market = (DISCRIMINATOR.saturating_add(offset_of!(Job, terms)).saturating_add(offset_of!(JobTerms, market)),
+            context.config.market.to_bytes().to_vec());
+        let provider = (DISCRIMINATOR.saturating_add(offset_of!(Shard, provider)), context.provider.to_bytes().to_vec());
+        let patterns = vec![
+            vec![(0, Job::DISCRIMINATOR.to_vec()), market],
+            vec![(0, Shard::DISCRIMINATOR.to_vec()), provider],
+        ];
+        let watching = watch(context.config.cluster.clone(), patterns, context.wake.clone(), self.stop.clone());
+        self.tasks.spawn(watching);
+        let ended = self.work().await;
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.look();
+        lock(&self.status).stopped = true;
+        context.events.tell(None, None, What::Stopped);
+        ended
+    }
+
+    async fn work(&self) -> Result<()> {
+        let context = &self.context;
+        let mut searched: Option<Instant> = None;
+        let mut told_draining = false;
+        let gather = GATHER.min(context.config.poll);
+        loop {
+            if searched.is_none_or(|at| at.elapsed() >= SEARCH) && context.may_try(Place::Chain) {
+                match self.search().await {
+                    Ok(()) => {
+                        searched = Some(Instant::now());
+                        context.well(Place::Chain);
+                    }
+                    Err(error) => self.failed(&error),
+                }
+            }
+            let unfinished = match context.journal.unfinished() {
+                Ok(unfinished) => {
+                    context.well(Place::Disk);
+                    unfinished
+                }
+                Err(error) => {
+                    self.failed(&error);
+                    Vec::new()
+                }
+            };
+            self.spawn_due(&unfinished);
+            let draining = context.drain.is_cancelled();
+            if draining && !told_draining {
+                told_draining = true;
+                context.events.tell(None, None, What::Draining { obligations: unfinished.len() });
+            }
+            // Only once the chain was searched is an empty journal known to be empty.
+            let done = draining && unfinished.is_empty() && searched.is_some() && !context.is_troubled(Place::Disk);
+            if done || self.stop.is_cancelled() {
+                return Ok(());
+            }
+            if searched.is_some() && !draining {
+                self.hunt(&unfinished);
+            }
+            self.look();
+            tokio::select! {
+                () = self.stop.cancelled() => return Ok(()),
+                () = context.drain.cancelled(), if !draining => {}
+                // What changes at once wakes once.
+                () = async { context.wake.notified().await; tokio::time::sleep(gather).await } => {}
+                () = tokio::time::sleep(context.config.poll) => {}
+            }
+        }
+    }
+
+    /// Drives every obligation that nobody drives and whose pause is over, the oldest first.
+    fn spawn_due(&self, unfinished: &[Obligation]) {
+        let context = &self.context;
+        let kept: HashSet<Pubkey> = unfinished.iter().map(|row| row.shard.shard).collect();
+        context.keep_troubles(&kept);
+        for row in unfinished {
+            if !context.may_try(Place::Shard(row.shard.shard)) {
+                continue;
+            }
+            let Some(busy) = context.take(row.shard.shard) else { continue };
+            let (context, row, stop) = (context.clone(), row.clone(), self.stop.clone());
+            self.tasks.spawn(async move {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = context.drive(row) => {}
+                }
+                drop(busy);
+            });
+        }
+    }
+
+    /// Looks for work, one hunt at a time, where there is room for more.
+    fn hunt(&self, unfinished: &[Obligation]) {
+        let context = &self.context;
+        let computing = unfinished.iter().filter(|row| row.state < State::Committed).count();
+        let room = context.config.max_claims.saturating_sub(computing);
+        let room = room.min(context.config.max_obligations.saturating_sub(unfinished.len()));
+        if room == 0 || context.may_not_claim() {
+            return;
+        }
+        let Some(busy) = context.take(context.provider) else { return };
+        let (context, stop) = (context.clone(), self.stop.clone());
+        self.tasks.spawn(async move {
+            let round = async {
+                let mut hunt = context.hunt.lock().await;
+                match hunt.round(&context, room).await {
+                    Ok(0) => {}
+                    Ok(_) => context.wake.notify_one(),
+                    Err(error) => context.trouble(Place::Chain, None, &error),
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = round => {}
+            }
+            drop(busy);
+        });
+    }
+
+    /// Shards of ours on the chain that the journal does not know, and what is not needed any more.
+    async fn search(&self) -> Result<()> {
+        let context = &self.context;
+        // Asked before the chain: a claim that lands in between has a row by then.
+        for (address, account) in context.chain.reader.shards_of_provider(&context.provider).await? {
+            let in_work = matches!(
+                account.state(),
+                Some(ShardState::Claimed | ShardState::Committed | ShardState::Sampled)
+            );
+            if !in_work {
+                continue;
+            }
+            let job = context.job(&account.job).await?;
+            if job.job.terms.market != context.config.market {
+                continue;
+            }
+            let shard = ShardRef { job: account.job, index: account.index, shard: address };
+            if context.journal.open_obligation(&shard, State::Claimed, account.price)? {
+                context.tell(shard, None, What::Found);
+            }
+        }
+        context.close_left_evidence().await?;
+        let unfinished = context.journal.unfinished()?;
+        context.keep_jobs(&unfinished.iter().map(|row| row.shard.job).collect());
+        let (roots, context) = (context.input_roots(), context.clone());
+        blocking(move || {
+            for shard in context.journal.finished_before(context.config.keep_results)? {
+                context.store.remove_result(&shard)?;
+                context.journal.forget_result(&shard)?;
+            }
+            // Inputs of jobs that are at hand stay; of others they are fetched again where they are needed.
+            if context.journal.unfinished()?.is_empty() { context.store.keep_inputs(&roots) } else { Ok(()) }
+        })
+        .await
+    }
+
+    fn failed(&self, error: &WorkerError) {
+        let place = match error {
+            WorkerError::Journal(_) | WorkerError::Io { .. } => Place::Disk,
+            _ => Place::Chain,
+        };
+        self.context.trouble(place, None, error);
+    }
+
+    /// Refreshes the status.
+    fn look(&self) {
+        let unfinished = self.context.journal.unfinished().unwrap_or_default();
+        let mut status = lock(&self.status);
+        status.draining = self.context.drain.is_cancelled();
+        status.troubles = self.context.troubles();
+        status.obligations = unfinished
+            .iter()
+            .map(|row| (row.shard.shard.to_string(), row.shard.index, format!("{:?}", row.state).to_lowercase()))
+            .collect();
+    }
+}

@@ -1,0 +1,306 @@
+//! The validator daemon: watches a market's shards, has wrong ones convicted, and turns the cranks that anyone may.
+
+use std::{
+    collections::{HashMap, HashSet},
+    mem::offset_of,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use anchor_lang::Discriminator;
+use assay_client::accounts::decode;
+use assay_kernels::executor::Backend;
+use assay_settlement::{EVIDENCE_DISCRIMINATOR, EvidenceHeader, Job, Provider, Shard, ShardState, rules::time::Now};
+use solana_pubkey::Pubkey;
+use solana_rpc_client_api::filter::{Memcmp, RpcFilterType};
+use tokio::{
+    sync::{Notify, broadcast},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    answer::close_evidence,
+    chain::{Chain, overtaken, told},
+    config::ValidatorConfig,
+    context::{JobContext, lock},
+    error::{Result, WorkerError},
+    events::{Event, Events, ShardRef, What},
+    execute::self_test,
+    fetch::{Fetcher, blocking},
+    obligation::shard_ref,
+    wake::watch,
+};
+
+mod check;
+mod cranks;
+
+/// Bytes of Anchor's discriminator in front of an account.
+const DISCRIMINATOR: usize = 8;
+/// What failed is tried again after this long, then twice as long, and so on.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+/// Notifications that come within this time are one.
+const GATHER: Duration = Duration::from_millis(100);
+
+/// A running validator daemon. Dropping it lets the daemon run on.
+#[derive(Clone)]
+pub struct ValidatorHandle {
+    events: Events,
+    stop: CancellationToken,
+    ended: Arc<tokio::sync::Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl ValidatorHandle {
+    /// Everything that happens from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    /// Ends it now. It owes nobody anything.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Errors
+    /// [`WorkerError::Internal`] where it ended in a way it must not, to the first who asks.
+    pub async fn join(&self) -> Result<()> {
+        let mut ended = self.ended.lock().await;
+        match ended.as_mut() {
+            None => Ok(()),
+            Some(task) => {
+                let result = task.await.map_err(|error| WorkerError::Internal(error.to_string()));
+                *ended = None;
+                result
+            }
+        }
+    }
+}
+
+/// Why a shard is not looked at for a while.
+struct Later {
+    not_before: Instant,
+    pause: Duration,
+    message: String,
+}
+
+/// The validator daemon.
+pub struct Validator {
+    config: ValidatorConfig,
+    backend: Arc<dyn Backend>,
+    chain: Chain,
+    fetcher: Fetcher,
+    events: Events,
+    jobs: Mutex<HashMap<Pubkey, Arc<JobContext>>>,
+    /// Shards whose committed root was checked, with that root.
+    checked: Mutex<HashMap<Pubkey, [u8; 32]>>,
+    later: Mutex<HashMap<Pubkey, Later>>,
+}
+
+/// A shard in work, as it was just read.
+pub(crate) struct Seen {
+    pub shard: ShardRef,
+    pub account: Shard,
+    pub job: Arc<JobContext>,
+}
+
+impl Validator {
+    /// Starts a daemon. It closes evidence accounts that an earlier run of the same key left; so don't run two with
+    /// one key, nor a provider's operator key.
+    ///
+    /// # Errors
+    /// A configuration that contradicts itself, a chain or market that is not there, a backend that fails its
+    /// self-test.
+    pub async fn start(config: ValidatorConfig, backend: Arc<dyn Backend>) -> Result<ValidatorHandle> {
+        Self::start_with(config, backend, Events::default()).await
+    }
+
+    /// [`Validator::start`], telling to `events`.
+    ///
+    /// # Errors
+    /// As [`Validator::start`].
+    pub async fn start_with(config: ValidatorConfig, backend: Arc<dyn Backend>, events: Events) -> Result<ValidatorHandle> {
+        if !(config.rate > 0.0 && config.rate <= 1.0) {
+            return Err(WorkerError::Config { why: format!("a rate of {} checks nothing, or more than all", config.rate) });
+        }
+        let tested = backend.clone();
+        blocking(move || self_test(tested.as_ref())).await?;
+        let chain = Chain::new(&config.cluster, config.keypair.clone(), None, events.clone());
+        if chain.reader.find_market(&config.market).await?.is_none() {
+            let todo = "Check the market's address and the cluster";
+            return Err(WorkerError::NoAccount { kind: "Market", address: config.market, todo });
+        }
+        let fetcher = Fetcher::new(config.allow_local_urls, config.max_bytes)?;
+        events.tell(None, None, What::Started { backend: backend.name() });
+        let stop = CancellationToken::new();
+        let validator = Self {
+            config,
+            backend,
+            chain,
+            fetcher,
+            events: events.clone(),
+            jobs: Mutex::default(),
+            checked: Mutex::default(),
+            later: Mutex::default(),
+        };
+        let stopped = stop.clone();
+        let ended = tokio::spawn(async move { Arc::new(validator).run(stopped).await });
+        Ok(ValidatorHandle { events, stop, ended: Arc::new(tokio::sync::Mutex::new(Some(ended))) })
+    }
+
+    async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let wake = Arc::new(Notify::new());
+        let patterns = vec![vec![(0, Shard::DISCRIMINATOR.to_vec())]];
+        let watching = tokio::spawn(watch(self.config.cluster.clone(), patterns, wake.clone(), stop.clone()));
+        let gather = GATHER.min(self.config.poll);
+        let work = async {
+            let mut swept = false;
+            loop {
+                if !swept {
+                    match self.sweep().await {
+                        Ok(()) => swept = true,
+                        Err(error) => self.tell_trouble(None, &self.config.market, &error),
+                    }
+                }
+                match self.round().await {
+                    Ok(()) => self.well(&self.config.market),
+                    Err(error) => self.tell_trouble(None, &self.config.market, &error),
+                }
+                tokio::select! {
+                    () = async { wake.notified().await; tokio::time::sleep(gather).await } => {}
+                    () = tokio::time::sleep(self.config.poll) => {}
+                }
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = work => {}
+        }
+        if let Err(error) = watching.await {
+            tracing::error!(%error, "the subscription task failed");
+        }
+        self.events.tell(None, None, What::Stopped);
+    }
+
+    /// One look at every shard in work.
+    async fn round(self: &Arc<Self>) -> Result<()> {
+        let now = self.chain.now().await?;
+        let seen = self.shards().await?;
+        let present: HashSet<Pubkey> = seen.iter().map(|seen| seen.shard.shard).collect();
+        lock(&self.checked).retain(|shard, _| present.contains(shard));
+        lock(&self.later).retain(|shard, _| present.contains(shard) || *shard == self.config.market);
+        let jobs: HashSet<Pubkey> = seen.iter().map(|seen| seen.shard.job).collect();
+        lock(&self.jobs).retain(|job, _| jobs.contains(job));
+        for seen in &seen {
+            if !self.is_due(&seen.shard.shard) {
+                continue;
+            }
+            match self.one(seen, &now).await {
+                Ok(()) => self.well(&seen.shard.shard),
+                Err(error) if overtaken(&error) => {}
+                Err(error @ (WorkerError::Fetch { .. } | WorkerError::FetchMismatch { .. })) => {
+                    // No judgement: a network may have failed, and whoever lacks bytes can have a cell demanded.
+                    let message = error.to_string();
+                    if self.put_off(&seen.shard.shard, &message) {
+                        self.events.tell(Some(seen.shard), None, What::Unavailable { message });
+                    }
+                }
+                Err(error) => self.tell_trouble(Some(seen.shard), &seen.shard.shard, &error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn one(self: &Arc<Self>, seen: &Seen, now: &Now) -> Result<()> {
+        if self.crank(seen, now).await? {
+            return Ok(());
+        }
+        let committed = matches!(seen.account.state(), Some(ShardState::Committed | ShardState::Sampled));
+        let known = lock(&self.checked).get(&seen.shard.shard).copied();
+        if committed && known != Some(seen.account.root) {
+            self.check(seen).await?;
+            lock(&self.checked).insert(seen.shard.shard, seen.account.root);
+        }
+        Ok(())
+    }
+
+    /// Shards of the market (or of the jobs given) that something can still happen to.
+    async fn shards(&self) -> Result<Vec<Seen>> {
+        let mut seen = Vec::new();
+        for state in [ShardState::Claimed, ShardState::Committed, ShardState::Sampled, ShardState::Slashed] {
+            let filters = vec![
+                RpcFilterType::Memcmp(Memcmp::new_raw_bytes(0, Shard::DISCRIMINATOR.to_vec())),
+                RpcFilterType::Memcmp(Memcmp::new_raw_bytes(
+                    DISCRIMINATOR.saturating_add(offset_of!(Shard, state)),
+                    vec![state as u8],
+                )),
+            ];
+            for (address, account) in self.chain.reader.rpc().program_accounts(&assay_settlement::ID, filters).await? {
+                let account: Shard = decode(&address, &account)?;
+                if !self.config.jobs.is_empty() && !self.config.jobs.contains(&account.job) {
+                    continue;
+                }
+                let job = self.job(&account.job).await?;
+                if job.job.terms.market == self.config.market {
+                    seen.push(Seen { shard: shard_ref(account.job, account.index), account, job });
+                }
+            }
+        }
+        // What was committed first is settled first.
+        seen.sort_by_key(|seen| (seen.account.committed_at, seen.shard.shard));
+        Ok(seen)
+    }
+
+    async fn job(&self, key: &Pubkey) -> Result<Arc<JobContext>> {
+        if let Some(known) = lock(&self.jobs).get(key) {
+            return Ok(known.clone());
+        }
+        let job: Job = self.chain.reader.job(key).await?;
+        Ok(lock(&self.jobs).entry(*key).or_insert_with(|| Arc::new(JobContext::new(*key, job))).clone())
+    }
+
+    async fn provider(&self, key: &Pubkey) -> Result<Provider> {
+        Ok(self.chain.reader.provider(key).await?)
+    }
+
+    /// Closes evidence that an earlier run of this key left.
+    async fn sweep(&self) -> Result<()> {
+        let owner = offset_of!(EvidenceHeader, owner);
+        let filters = vec![
+            RpcFilterType::Memcmp(Memcmp::new_raw_bytes(0, EVIDENCE_DISCRIMINATOR.to_vec())),
+            RpcFilterType::Memcmp(Memcmp::new_raw_bytes(owner, self.chain.me().to_bytes().to_vec())),
+        ];
+        for (address, _) in self.chain.reader.rpc().program_accounts(&assay_settlement::ID, filters).await? {
+            close_evidence(&self.chain, None, None, &address).await?;
+        }
+        Ok(())
+    }
+
+    fn is_due(&self, shard: &Pubkey) -> bool {
+        lock(&self.later).get(shard).is_none_or(|later| Instant::now() >= later.not_before)
+    }
+
+    /// Leaves a shard alone for a while. True when the reason is a new one.
+    fn put_off(&self, shard: &Pubkey, message: &str) -> bool {
+        let mut later = lock(&self.later);
+        let before = later.get(shard);
+        let pause = before.map_or(FIRST_PAUSE, |before| before.pause.saturating_mul(2).min(LONGEST_PAUSE));
+        let new = before.is_none_or(|before| before.message != message);
+        let not_before = Instant::now().checked_add(pause).unwrap_or_else(Instant::now);
+        later.insert(*shard, Later { not_before, pause, message: message.to_owned() });
+        new
+    }
+
+    fn well(&self, key: &Pubkey) {
+        lock(&self.later).remove(key);
+    }
+
+    fn tell_trouble(&self, shard: Option<ShardRef>, key: &Pubkey, error: &WorkerError) {
+        let message = told(error);
+        if self.put_off(key, &message) {
+            self.events.tell(shard, None, What::Trouble { code: error.code(), message });
+        }
+    }
+}

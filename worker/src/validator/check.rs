@@ -1,0 +1,180 @@
+//! Checking one committed shard: its bytes from the provider, computed again here, and what differs before the judge.
+
+use std::sync::Arc;
+
+use assay_client::{
+    accounts::text,
+    answer::{InputTrees, ShardTree, geometry},
+};
+use assay_settlement::{Shard, ShardState, rules::draw::Place};
+use rand::Rng;
+
+use super::{Seen, Validator};
+use crate::{
+    answer::adjudicate,
+    context::JobContext,
+    eligibility::kernel,
+    error::{Result, WorkerError},
+    events::What,
+    execute::{cell_is_right, cell_of, run, tree},
+    fetch::blocking,
+};
+
+/// What computing again showed.
+struct Found {
+    leaves: u64,
+    wrong: Option<Place>,
+}
+
+impl Validator {
+    /// Fetches a committed result, computes it again, and convicts where a cell is wrong.
+    pub(super) async fn check(self: &Arc<Self>, seen: &Seen) -> Result<()> {
+        let terms = &seen.job.job.terms;
+        if let Err(reason) = kernel(terms) {
+            return Err(WorkerError::Job { job: seen.shard.job, why: reason.to_string() });
+        }
+        let provider = self.provider(&seen.account.provider).await?;
+        let endpoint = text(&provider.endpoint).trim_end_matches('/').to_owned();
+        let url = format!("{endpoint}/v1/shards/{}/result", seen.shard.shard);
+        let bytes = self.fetcher.get(&url, shard_bytes(&seen.job, seen.shard.index)?).await?;
+        let (job, shard, account) = (seen.job.clone(), seen.shard, seen.account);
+        let result = blocking(move || {
+            let tree = tree(&job.job.terms, shard.index, &shard.shard, &account.provider, bytes);
+            Ok(tree.filter(|tree| tree.root() == account.root))
+        })
+        .await?;
+        let Some(result) = result else {
+            let why = "they do not have the root that is on the chain".to_owned();
+            return Err(WorkerError::FetchMismatch { url: format!("the provider's endpoint for shard {}", shard.shard), why });
+        };
+        let result = Arc::new(result);
+        let inputs = seen.job.inputs(&self.fetcher, None).await?;
+        let found = self.compare(seen, &account, &result, &inputs).await?;
+        match found.wrong {
+            None => {
+                self.events.tell(Some(shard), None, What::Checked { leaves: found.leaves });
+                Ok(())
+            }
+            Some(place) => self.convict(seen, &result, &inputs, place).await,
+        }
+    }
+
+    async fn compare(
+        self: &Arc<Self>,
+        seen: &Seen,
+        account: &Shard,
+        result: &Arc<ShardTree>,
+        inputs: &Arc<InputTrees>,
+    ) -> Result<Found> {
+        let (this, job, result, inputs, index) =
+            (self.clone(), seen.job.clone(), result.clone(), inputs.clone(), account.index);
+        blocking(move || compare(&this, &job, index, &result, &inputs)).await
+    }
+
+    async fn convict(self: &Arc<Self>, seen: &Seen, result: &ShardTree, inputs: &InputTrees, place: Place) -> Result<()> {
+        let shard = seen.shard;
+        self.events.tell(Some(shard), None, What::Forged { leaf: place.leaf, cell: place.cell });
+        let judged = adjudicate(&self.chain, None, &seen.job.job, shard, result, inputs, place).await?;
+        let account = self.chain.reader.shard(&shard.job, shard.index).await?;
+        let Some(account) = account.filter(|account| account.state() == Some(ShardState::Slashed)) else {
+            // It landed, so the judge found the cell right: a demanded one, answered by us.
+            let why = "the judge on chain found the cell right: this machine computes wrong".to_owned();
+            return Err(WorkerError::Backend { why, broken: true });
+        };
+        let bounty = if account.bounty_to == self.chain.me() { account.owed_bounty } else { 0 };
+        self.events.tell(Some(shard), Some(judged.signature), What::Convicted { bounty });
+        let now = self.chain.now().await?;
+        let seen = Seen { shard, account, job: seen.job.clone() };
+        self.crank(&seen, &now).await.map(drop)
+    }
+}
+
+/// Bytes of a shard's result.
+fn shard_bytes(job: &JobContext, index: u32) -> Result<u64> {
+    let terms = &job.job.terms;
+    let geometry = geometry(terms);
+    let wrong = || WorkerError::Job { job: job.key, why: "its shards have no length".to_owned() };
+    let range = terms.shard(index).ok_or_else(wrong)?;
+    let end = range.first_leaf.checked_add(range.leaves).ok_or_else(wrong)?;
+    let (from, to) = geometry.bytes_before(range.first_leaf).zip(geometry.bytes_before(end)).ok_or_else(wrong)?;
+    to.checked_sub(from).ok_or_else(wrong)
+}
+
+/// Computes leaves again on the backend and, where bytes differ, the cell by the reference. Blocking.
+fn compare(validator: &Validator, job: &JobContext, index: u32, result: &ShardTree, inputs: &InputTrees) -> Result<Found> {
+    let terms = &job.job.terms;
+    let geometry = geometry(terms);
+    let internal = |what: &str| WorkerError::Internal(what.to_owned());
+    let range = terms.shard(index).ok_or_else(|| internal("no such shard"))?;
+    let end = range.first_leaf.saturating_add(range.leaves);
+    let mut checked = 0u64;
+    for run_of in chosen(range.first_leaf..end, validator.config.rate) {
+        let ours = run(validator.backend.as_ref(), terms, inputs, run_of.clone())?;
+        let mut at = 0usize;
+        for leaf in run_of {
+            let span = geometry.leaf_span(leaf).ok_or_else(|| internal("no such leaf"))?;
+            let length = usize::try_from(span.bytes).map_err(|_| internal("a leaf too long"))?;
+            let to = at.saturating_add(length);
+            let ours = ours.get(at..to).ok_or_else(|| internal("the backend's result is too short"))?;
+            let theirs = result.leaf(leaf).ok_or_else(|| internal("no such leaf"))?;
+            at = to;
+            checked = checked.saturating_add(1);
+            if ours == theirs {
+                continue;
+            }
+            for cell in 0..span.cells {
+                if cell_of(&geometry, leaf, cell, ours) == cell_of(&geometry, leaf, cell, theirs) {
+                    continue;
+                }
+                if cell_is_right(terms, inputs, result, leaf, cell)? {
+                    // The provider is right and this machine is not: nobody is accused.
+                    let why = format!("it computed leaf {leaf}, cell {cell} otherwise than the reference");
+                    return Err(WorkerError::Backend { why, broken: true });
+                }
+                return Ok(Found { leaves: checked, wrong: Some(Place { leaf, cell }) });
+            }
+        }
+    }
+    Ok(Found { leaves: checked, wrong: None })
+}
+
+/// All leaves in one run, or a random choice of about `rate` of them, one by one and at least one.
+fn chosen(leaves: core::ops::Range<u64>, rate: f64) -> Vec<core::ops::Range<u64>> {
+    if rate >= 1.0 || leaves.is_empty() {
+        return vec![leaves];
+    }
+    let mut random = rand::rng();
+    let mut runs: Vec<core::ops::Range<u64>> = Vec::new();
+    for leaf in leaves.clone() {
+        if random.random_bool(rate.clamp(0.0, 1.0)) {
+            match runs.last_mut() {
+                // Neighbours are computed together.
+                Some(run) if run.end == leaf => run.end = leaf.saturating_add(1),
+                _ => runs.push(leaf..leaf.saturating_add(1)),
+            }
+        }
+    }
+    if runs.is_empty() {
+        let leaf = random.random_range(leaves);
+        runs.push(leaf..leaf.saturating_add(1));
+    }
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_chooses_about_so_many_leaves() {
+        let whole = 1_000..3_000u64;
+        assert_eq!(chosen(whole.clone(), 1.0), vec![whole.clone()]);
+        let runs = chosen(whole.clone(), 0.25);
+        let count: u64 = runs.iter().map(|run| run.end - run.start).sum();
+        // 2,000 draws at 1/4: 15 standard deviations to either side.
+        assert!((200..800).contains(&count), "{count}");
+        assert!(runs.iter().all(|run| run.start >= whole.start && run.end <= whole.end && run.start < run.end));
+        assert!(runs.windows(2).all(|pair| matches!(pair, [a, b] if a.end < b.start)));
+        assert_eq!(chosen(5..6, 0.000_001), vec![5..6]);
+    }
+}

@@ -1,0 +1,316 @@
+//! An obligation driven by the worker's own decisions through the settlement program's own rules, with the worker
+//! killed at random points: it always ends as settled and paid, and nothing is ever done twice.
+#![allow(clippy::arithmetic_side_effects)]
+
+use std::collections::BTreeMap;
+
+use assay_settlement::{
+    CostClass, Job, Provider, Shard, ShardState,
+    rules::{
+        self,
+        shard::{Claim, Verdict},
+        time::Now,
+    },
+    seeds,
+};
+use assay_worker::{
+    events::ShardRef,
+    journal::{Journal, Obligation, Sent, State},
+    step::{Fate, Here, Step, fate, next, state_of},
+};
+use bytemuck::Zeroable;
+use proptest::prelude::*;
+use solana_pubkey::Pubkey;
+use solana_signature::Signature;
+
+const ROOT: [u8; 32] = [7; 32];
+/// Slots in which a transaction can land.
+const VALID: u64 = 150;
+
+fn key(byte: u8) -> Pubkey {
+    Pubkey::new_from_array([byte; 32])
+}
+
+/// When the worker dies in a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Death {
+    No,
+    BeforeSending,
+    /// The transaction has landed; nothing is written down.
+    AfterLanding,
+}
+
+struct World {
+    folder: tempfile::TempDir,
+    journal: Journal,
+    shard: ShardRef,
+    job: Job,
+    provider_key: Pubkey,
+    provider: Provider,
+    account: Option<Shard>,
+    seed: Option<u64>,
+    /// The result lies on disk.
+    file: bool,
+    now: Now,
+    settled: u32,
+    rolled: u64,
+    penalties: u64,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(&folder.path().join("journal")).unwrap();
+        let mut job = Job::zeroed();
+        let t = &mut job.terms;
+        (t.leaves, t.shard_leaves, t.shards, t.classes) = (8, 8, 1, 1);
+        t.class[0] = CostClass { cells: 64, cost: 1, cells_per_leaf: 8, cell_bytes: 2, stage: 0, reserved: 0 };
+        (t.price_start, t.price_max, t.expires_at) = (1_000, 1_000, 10_000_000);
+        (t.execute_seconds, t.challenge_seconds, t.response_seconds) = (600, 300, 43_200);
+        (t.collateral_bps, t.amplification_bps, t.samples, t.fee_bps, t.expiry_bps) = (15_000, 10_000, 3, 200, 2_500);
+        job.terms_hash = job.terms.hash();
+        let mut provider = Provider::zeroed();
+        (provider.staked, provider.operators[0]) = (1_000_000, key(9));
+        let job_key = key(1);
+        let shard = ShardRef { job: job_key, index: 0, shard: seeds::shard(&job_key, 0) };
+        let now = Now { time: 1_000, slot: 10_000, last_restart_slot: 0 };
+        Self {
+            folder,
+            journal,
+            shard,
+            job,
+            provider_key: key(2),
+            provider,
+            account: None,
+            seed: None,
+            file: false,
+            now,
+            settled: 0,
+            rolled: 0,
+            penalties: 0,
+        }
+    }
+
+    fn row(&self) -> Option<Obligation> {
+        self.journal.get(&self.shard.shard).unwrap()
+    }
+
+    fn die(&mut self) {
+        self.journal = Journal::open(&self.folder.path().join("journal")).unwrap();
+    }
+
+    fn pass(&mut self, slots: u64) {
+        self.now.slot += slots;
+        self.now.time = 1_000 + ((self.now.slot - 10_000) as i64 * 2) / 5;
+    }
+
+    fn send(&self, action: &str) {
+        let last_valid = self.now.slot + VALID;
+        let sent = Sent { action: action.to_owned(), signature: Signature::from([5; 64]), last_valid };
+        self.journal.set_sent(&self.shard.shard, &sent).unwrap();
+    }
+
+    /// The chain's part of a step, by the program's rules.
+    fn land(&mut self, step: &Step) {
+        let World { job, provider, now, .. } = self;
+        let shard = self.account.as_mut().unwrap();
+        match step {
+            Step::Commit => rules::shard::commit(shard, provider, &key(9), ROOT, now).unwrap(),
+            Step::Draw => {
+                let start = shard.window * 64;
+                if self.seed != Some(shard.window) && now.slot > start + 512 {
+                    let before = shard.owed_renter;
+                    rules::shard::roll(shard, &job.terms, &key(9), now).unwrap();
+                    self.rolled += shard.owed_renter - before;
+                    return;
+                }
+                self.seed = Some(shard.window);
+                let window = shard.window;
+                rules::shard::draw(shard, &job.terms, &self.shard.shard, window, &[3; 32], now).unwrap();
+            }
+            Step::Answer(cells) => {
+                for place in cells {
+                    let number = place.leaf * 8 + u64::from(place.cell);
+                    let verdict = rules::shard::adjudicate(shard, &job.terms, number, true, &key(9), now).unwrap();
+                    assert_eq!(verdict, Verdict::Answered);
+                }
+            }
+            Step::Settle => {
+                rules::shard::settle(job, provider, shard, now).unwrap();
+                self.settled += 1;
+            }
+            other => panic!("{other:?} is not sent"),
+        }
+    }
+
+    fn claim(&mut self, death: Death) {
+        if !self.journal.open_obligation(&self.shard, State::Claiming, 1_000).unwrap() {
+            return;
+        }
+        if death == Death::BeforeSending {
+            return self.die();
+        }
+        self.send("claim_shard");
+        let mut account = self.account.unwrap_or_else(Shard::zeroed);
+        let terms_hash = self.job.terms_hash;
+        let claim = Claim { provider: self.provider_key, operator: key(9), terms_hash, min_price: 1 };
+        rules::shard::claim(&mut self.job, &mut self.provider, &mut account, &claim, &self.now).unwrap();
+        self.account = Some(account);
+        if death == Death::AfterLanding {
+            return self.die();
+        }
+        assert!(self.journal.advance(&self.shard.shard, State::Claimed).unwrap());
+    }
+
+    /// One round of the worker.
+    fn round(&mut self, death: Death) {
+        let Some(row) = self.row() else { return self.claim(death) };
+        match row.state {
+            State::Claiming => {
+                let can_land = row.last.as_ref().is_some_and(|sent| self.now.slot <= sent.last_valid);
+                match fate(&self.provider_key, self.account.as_ref(), can_land) {
+                    Fate::Ours => assert!(self.journal.advance(&self.shard.shard, State::Claimed).unwrap()),
+                    Fate::Lost => assert!(self.journal.advance(&self.shard.shard, State::GivenBack).unwrap()),
+                    Fate::Open => {}
+                }
+            }
+            State::GivenBack => self.claim(death),
+            State::Settled | State::Slashed => {}
+            _ => self.drive(&row, death),
+        }
+    }
+
+    fn drive(&mut self, row: &Obligation, death: Death) {
+        let here = Here { has_result: self.file && row.root.is_some(), ..Here::default() };
+        let step = next(&self.provider_key, &self.job.terms, self.account.as_ref(), here, &self.now);
+        match &step {
+            Step::Wait => {}
+            Step::End(state) => assert!(self.journal.advance(&self.shard.shard, *state).unwrap()),
+            Step::Compute => {
+                self.file = true;
+                if death != Death::No {
+                    return self.die();
+                }
+                self.journal.set_root(&self.shard.shard, &ROOT).unwrap();
+            }
+            Step::Release => panic!("nothing fails here"),
+            Step::Draw if !self.drawable() => {}
+            _ if death == Death::BeforeSending => self.die(),
+            _ => {
+                self.send("step");
+                self.land(&step);
+                if death == Death::AfterLanding {
+                    return self.die();
+                }
+                let state = state_of(&self.account.unwrap(), here.has_result).unwrap();
+                assert!(self.journal.advance(&self.shard.shard, state).unwrap());
+            }
+        }
+    }
+
+    fn drawable(&self) -> bool {
+        self.account.is_some_and(|shard| self.now.slot >= shard.window * 64 + 12)
+    }
+
+    /// Somebody ends a claim that is late.
+    fn expire(&mut self) {
+        if let Some(shard) = &mut self.account
+            && shard.state() == Some(ShardState::Claimed)
+            && let Ok(penalty) = rules::shard::expire(&mut self.job, &mut self.provider, shard, &self.now)
+        {
+            self.penalties += penalty;
+        }
+    }
+}
+
+fn death() -> impl Strategy<Value = Death> {
+    prop_oneof![2 => Just(Death::No), 1 => Just(Death::BeforeSending), 1 => Just(Death::AfterLanding)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn killed_anywhere_it_still_settles_once(
+        rounds in proptest::collection::vec((death(), 0u64..200, any::<bool>()), 0..40),
+        lost_file in proptest::option::of(0usize..40),
+    ) {
+        let mut world = World::new();
+        for (i, (death, slots, expire)) in rounds.into_iter().enumerate() {
+            if lost_file == Some(i) {
+                world.file = false;
+            }
+            world.round(death);
+            world.pass(slots);
+            if expire {
+                world.expire();
+            }
+        }
+        // From here on it is left alone: a bounded number of rounds ends it.
+        for _ in 0..200 {
+            world.round(Death::No);
+            world.pass(20);
+        }
+        prop_assert_eq!(world.row().unwrap().state, State::Settled);
+        prop_assert_eq!(world.settled, 1);
+        prop_assert_eq!((world.provider.active, world.provider.locked, world.provider.settled), (0, 0, 1));
+        prop_assert_eq!(world.provider.staked + world.rolled + world.penalties, 1_000_000 + 980);
+        prop_assert!(world.journal.unfinished().unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_was_written_is_there_after_a_crash(
+        steps in proptest::collection::vec((0u8..4, 0usize..State::ALL.len(), 0u8..3), 1..60),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let mut journal = Journal::open(&path).unwrap();
+        let mut model: BTreeMap<u8, (State, Option<[u8; 32]>)> = BTreeMap::new();
+        for (what, state, shard) in steps {
+            let state = State::ALL[state];
+            let reference = ShardRef { job: key(1), index: u32::from(shard), shard: key(100 + shard) };
+            match what {
+                0 => {
+                    let opened = journal.open_obligation(&reference, State::Claiming, 5).unwrap();
+                    let before = model.get(&shard).copied();
+                    let may = before.is_none_or(|(state, _)| state == State::GivenBack);
+                    prop_assert_eq!(opened, may);
+                    if may {
+                        model.insert(shard, (State::Claiming, before.and_then(|(_, root)| root)));
+                    }
+                }
+                1 => {
+                    let may = model.get(&shard).is_some_and(|(now, _)| now.may_become(state));
+                    prop_assert_eq!(journal.advance(&reference.shard, state).unwrap(), may);
+                    if may && let Some((now, _)) = model.get_mut(&shard) {
+                        *now = state;
+                    }
+                }
+                2 => {
+                    journal.set_root(&reference.shard, &[shard; 32]).unwrap();
+                    if let Some((_, root)) = model.get_mut(&shard) {
+                        *root = Some([shard; 32]);
+                    }
+                }
+                _ => journal = Journal::open(&path).unwrap(),
+            }
+            for (shard, (state, root)) in &model {
+                let row = journal.get(&key(100 + shard)).unwrap().unwrap();
+                prop_assert_eq!((row.state, row.root), (*state, *root));
+            }
+            let open = model.values().filter(|(state, _)| !state.is_final()).count();
+            prop_assert_eq!(journal.unfinished().unwrap().len(), open);
+        }
+    }
+}
+
+#[test]
+fn a_newer_journal_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    drop(Journal::open(&path).unwrap());
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    drop(connection);
+    assert_eq!(Journal::open(&path).err().unwrap().code(), "journal-version");
+}

@@ -1,0 +1,138 @@
+//! Which jobs a provider takes, by every reason not to; and the order in which providers try shards.
+
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
+
+use assay_client::Cluster;
+use assay_kernels::registry;
+use assay_settlement::{CostClass, EXPERIMENTAL, Job, Market, PAUSED, Provider, Shard, ShardState, rules::time::Now};
+use assay_worker::{
+    ProviderConfig,
+    eligibility::{Offer, Skip, View, order},
+};
+use bytemuck::Zeroable;
+use solana_keypair::Keypair;
+use solana_pubkey::Pubkey;
+use solana_signer::Signer;
+
+const US: Pubkey = Pubkey::new_from_array([2; 32]);
+
+struct World {
+    config: ProviderConfig,
+    operator: Pubkey,
+    provider: Provider,
+    market: Market,
+    job: Job,
+    now: Now,
+}
+
+fn key(byte: u8) -> Pubkey {
+    Pubkey::new_from_array([byte; 32])
+}
+
+impl World {
+    fn new() -> Self {
+        let operator = Arc::new(Keypair::new());
+        let operator_key = operator.pubkey();
+        let cluster = Cluster::parse("localhost").unwrap();
+        let mut config = ProviderConfig::new(cluster, operator, key(8), key(7), PathBuf::from("unused"));
+        config.accepted_verifiers = vec![key(6)];
+        config.min_price = 500;
+        let mut params = Vec::new();
+        params.extend([64u32, 4, 16].iter().flat_map(|v| v.to_le_bytes()));
+        params.extend([0i64, 0, 1 << 20].iter().flat_map(|v| v.to_le_bytes()));
+        let geometry = registry::geometry(1, &params).unwrap();
+        let mut job = Job::zeroed();
+        let t = &mut job.terms;
+        (t.verifier, t.kernel_id, t.market) = (key(6), 1, key(7));
+        (t.params_len, t.classes) = (u16::try_from(params.len()).unwrap(), 1);
+        t.params[..params.len()].copy_from_slice(&params);
+        t.class[0] = bytemuck::cast::<_, CostClass>(geometry.class[0]);
+        (t.leaves, t.shard_leaves, t.shards) = (2, 1, 2);
+        (t.price_start, t.price_max, t.ramp_seconds, t.created_at, t.expires_at) = (400, 1_000, 600, 1_000, 9_000);
+        (t.collateral_bps, t.amplification_bps) = (15_000, 10_000);
+        let mut provider = Provider::zeroed();
+        (provider.operators[1], provider.staked, provider.locked) = (operator_key, 2_000, 500);
+        let now = Now { time: 1_300, slot: 100, last_restart_slot: 0 };
+        Self { config, operator: operator_key, provider, market: Market::zeroed(), job, now }
+    }
+
+    fn view(&self) -> View<'_> {
+        View {
+            config: &self.config,
+            operator: &self.operator,
+            provider_key: &US,
+            provider: &self.provider,
+            market: &self.market,
+            now: &self.now,
+        }
+    }
+
+    /// Judges a world that differs in one thing.
+    fn judge(change: impl FnOnce(&mut Self)) -> Result<Offer, Skip> {
+        let mut world = Self::new();
+        change(&mut world);
+        let view = world.view();
+        view.job(&world.job)?;
+        view.shard(&world.job, None)
+    }
+}
+
+#[test]
+fn every_reason_not_to_claim() {
+    // Half of the ramp is over.
+    assert_eq!(World::judge(|_| {}), Ok(Offer { price: 700, collateral: 1_050 }));
+    assert_eq!(World::judge(|w| w.market.flags = EXPERIMENTAL), Err(Skip::ExperimentalMarket));
+    assert!(
+        World::judge(|w| {
+            w.market.flags = EXPERIMENTAL;
+            w.config.allow_experimental = true;
+        })
+        .is_ok()
+    );
+    assert_eq!(World::judge(|w| w.market.flags = PAUSED), Err(Skip::MarketPaused));
+    assert_eq!(World::judge(|w| w.job.cancelled = 1), Err(Skip::JobClosed));
+    assert_eq!(World::judge(|w| w.now.time = 9_000), Err(Skip::JobClosed));
+    assert_eq!(World::judge(|w| w.job.active = 2), Err(Skip::NothingOpen));
+    assert_eq!(World::judge(|w| w.job.terms.reserved_for = key(3)), Err(Skip::Reserved));
+    assert!(World::judge(|w| w.job.terms.reserved_for = key(2)).is_ok());
+    assert_eq!(World::judge(|w| w.provider.operators[1] = key(4)), Err(Skip::NotOperator));
+    assert_eq!(World::judge(|w| w.config.accepted_verifiers = vec![key(5)]), Err(Skip::UnknownVerifier));
+    assert_eq!(World::judge(|w| w.job.terms.kernel_id = 999), Err(Skip::UnknownKernel));
+    assert_eq!(World::judge(|w| w.job.terms.class[0].cell_bytes = 4), Err(Skip::KernelDiffers));
+    assert_eq!(World::judge(|w| w.job.terms.leaves = 3), Err(Skip::KernelDiffers));
+    assert_eq!(World::judge(|w| w.job.terms.params[0] = 65), Err(Skip::KernelDiffers));
+    assert_eq!(World::judge(|w| w.config.min_price = 701), Err(Skip::PriceTooLow { price: 700, minimum: 701 }));
+    assert_eq!(World::judge(|w| w.provider.locked = 951), Err(Skip::NotEnoughStake { free: 1_049, needed: 1_050 }));
+}
+
+#[test]
+fn a_given_back_shard_has_its_own_ramp() {
+    let world = World::new();
+    let mut shard = Shard::zeroed();
+    (shard.claims, shard.ramp_from) = (1, 1_200);
+    let offer = world.view().shard(&world.job, Some(&shard));
+    assert_eq!(offer, Ok(Offer { price: 500, collateral: 750 }));
+}
+
+#[test]
+fn providers_try_shards_in_different_orders_and_only_open_ones() {
+    let mut job = Job::zeroed();
+    job.terms.shards = 64;
+    let taken = |state| {
+        let mut shard = Shard::zeroed();
+        shard.state = state as u8;
+        shard
+    };
+    let known = HashMap::from([(5, taken(ShardState::Claimed)), (6, taken(ShardState::Open)), (7, taken(ShardState::Settled))]);
+    let mut firsts = std::collections::HashSet::new();
+    for provider in 0..16u8 {
+        let tried: Vec<u32> = order(&key(1), &job, &key(provider), &known).map(|(index, _)| index).collect();
+        let mut sorted = tried.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..64).filter(|i| *i != 5 && *i != 7).collect::<Vec<_>>());
+        firsts.insert(tried[0]);
+    }
+    assert!(firsts.len() > 4, "{firsts:?}");
+    job.terms.shards = 0;
+    assert_eq!(order(&key(1), &job, &key(2), &known).count(), 0);
+}
