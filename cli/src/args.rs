@@ -212,7 +212,7 @@ pub struct GemmI8 {
 pub enum ProviderCommand {
     /// Register as a provider of the market, or change keys and endpoint. The keypair is the owner's (cold) key
     Register(Register),
-    /// Add stake
+    /// Add stake out of the keypair's tokens
     Deposit(Tokens),
     /// Take out stake and earnings that no claim holds
     Withdraw(Tokens),

@@ -87,11 +87,21 @@ impl<'a> Context<'a> {
         read_keypair(&path).map(Arc::new)
     }
 
+    /// Asks the chain the least there is to ask, so that an unreachable one is called that and nothing else.
+    ///
+    /// # Errors
+    /// `chain-unreachable`, exit code 4.
+    pub async fn reach(&self) -> Result<()> {
+        self.reader.rpc().slot().await?;
+        Ok(())
+    }
+
     /// The market: the one named, else the only one on the chain.
     ///
     /// # Errors
     /// None or several, or not a market.
     pub async fn market(&self) -> Result<MarketAt> {
+        self.reach().await?;
         if let Some(address) = self.global.market {
             let data = self.reader.find_market(&address).await?;
             let data = data.ok_or_else(|| CliError::not_found("no-such-market", format!("there is no market {address} on this chain. Nothing was sent or paid. Check --market and --url")))?;

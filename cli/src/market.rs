@@ -39,6 +39,7 @@ pub fn show(context: &Context<'_>, report: &Report) {
 /// See [`MigrationError`].
 pub async fn open(context: &Context<'_>, args: &OpenMarket) -> Result<()> {
     let payer = context.keypair()?;
+    context.reach().await?;
     let kernels: Vec<u16> = AnyKernel::ALL.iter().map(|kernel| kernel.id()).collect();
     let plan = Plan {
         known_programs: None,

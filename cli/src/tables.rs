@@ -1,11 +1,11 @@
 //! How tables look.
 
-use comfy_table::{CellAlignment, Row, Table, presets::UTF8_HORIZONTAL_ONLY};
+use comfy_table::{CellAlignment, Row, Table, presets::UTF8_BORDERS_ONLY};
 
 /// An empty table with these headings.
 pub fn table<const N: usize>(headings: [&str; N]) -> Table {
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header(Row::from(headings));
+    table.load_preset(UTF8_BORDERS_ONLY).set_header(Row::from(headings));
     table
 }
 

@@ -225,7 +225,7 @@ pub fn create_evidence(owner: Pubkey, seed: &str, bytes: u64, lamports: u64) -> 
     let evidence = evidence_address(&owner, seed)?;
     Some([
         system::create_account_with_seed(&owner, &evidence, &owner, seed, lamports, bytes, &PROGRAM),
-        build(&accounts::UseEvidence { owner, evidence }, &instruction::InitEvidence {}),
+        build(&accounts::UseEvidence { owner, evidence }, &instruction::InitEvidence { seed: seed.to_owned() }),
     ])
 }
 

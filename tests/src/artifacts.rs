@@ -16,5 +16,6 @@ pub fn folder() -> PathBuf {
 /// When it is not there: `cargo xtask program` builds it.
 pub fn program(name: &str) -> Vec<u8> {
     let path = folder().join(name);
-    std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}; build the programs with `cargo xtask program`", path.display()))
+    std::fs::read(&path)
+        .unwrap_or_else(|e| panic!("{}: {e}; build the programs with `cargo xtask program`", path.display()))
 }

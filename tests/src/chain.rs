@@ -5,6 +5,7 @@ use anchor_lang::error::ErrorCode;
 use assay_client::explain::settlement_error;
 use assay_kernels::{abi::VerifierError, hash::sha256};
 use assay_settlement::{constants::SLOTS_PER_SECOND, error::AssayError, rules::time::Now};
+use base64::{Engine, prelude::BASE64_STANDARD as STANDARD};
 use litesvm::LiteSVM;
 use solana_account::Account;
 use solana_clock::Clock;
@@ -17,7 +18,10 @@ use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use solana_slot_hashes::SlotHashes;
 use solana_transaction::versioned::VersionedTransaction;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 /// Most bytes of a transaction on the wire.
 pub const PACKET_BYTES: usize = 1_232;
@@ -96,6 +100,8 @@ pub struct Chain {
     last_restart_slot: u64,
     /// Lamports that each payer has spent on signatures.
     pub fees: HashMap<Pubkey, u64>,
+    /// Discriminators of the events that were emitted.
+    pub events: HashSet<[u8; 8]>,
     keys: u64,
 }
 
@@ -109,6 +115,7 @@ impl Chain {
             half_slots: 0,
             last_restart_slot: 0,
             fees: HashMap::new(),
+            events: HashSet::new(),
             keys: 0,
         };
         chain.publish_time();
@@ -205,11 +212,14 @@ impl Chain {
     pub fn send(&mut self, instructions: &[Instruction], signers: &[&Actor]) -> Result<Receipt, Refusal> {
         // The same instructions sent twice must be two transactions.
         self.svm.expire_blockhash();
-        let mut all =
-            vec![ComputeBudgetInstruction::set_compute_unit_limit(1_400_000), ComputeBudgetInstruction::set_compute_unit_price(1)];
+        let mut all = vec![
+            ComputeBudgetInstruction::set_compute_unit_limit(1_400_000),
+            ComputeBudgetInstruction::set_compute_unit_price(1),
+        ];
         all.extend_from_slice(instructions);
         let payer = signers[0].id();
-        let message = VersionedMessage::Legacy(Message::new_with_blockhash(&all, Some(&payer), &self.svm.latest_blockhash()));
+        let message =
+            VersionedMessage::Legacy(Message::new_with_blockhash(&all, Some(&payer), &self.svm.latest_blockhash()));
         let needed = usize::from(message.header().num_required_signatures);
         let bytes = 1 + 64 * needed + message.serialize().len();
         assert!(bytes <= PACKET_BYTES, "the transaction has {bytes} bytes");
@@ -222,6 +232,9 @@ impl Chain {
         let transaction = VersionedTransaction::try_new(message, &keys).expect("every signer is given and needed");
         match self.svm.send_transaction(transaction) {
             Ok(meta) => {
+                let events =
+                    meta.logs.iter().filter_map(|line| STANDARD.decode(line.strip_prefix("Program data: ")?).ok());
+                self.events.extend(events.filter_map(|event| event.first_chunk::<8>().copied()));
                 *self.fees.entry(payer).or_default() += meta.fee;
                 Ok(Receipt { units: meta.compute_units_consumed, bytes, logs: meta.logs })
             }

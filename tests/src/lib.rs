@@ -9,6 +9,7 @@ pub mod artifacts;
 pub mod books;
 pub mod chain;
 pub mod scripted;
+mod steps;
 pub mod work;
 pub mod world;
 

@@ -55,7 +55,8 @@ pub fn two_stages() -> Geometry {
     let mut geometry = Geometry::uniform(32, 4, 4);
     geometry.classes = 2;
     geometry.shard_align = 12;
-    geometry.class[1] = assay_kernels::abi::CostClass { cells: 8, cost: 5, cells_per_leaf: 2, stage: 1, ..geometry.class[0] };
+    geometry.class[1] =
+        assay_kernels::abi::CostClass { cells: 8, cost: 5, cells_per_leaf: 2, stage: 1, ..geometry.class[0] };
     geometry
 }
 

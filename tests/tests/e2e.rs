@@ -267,7 +267,7 @@ impl Watch<'_> {
                 ensure!(expected.is_none_or(|e| e == recorded.seed), "seed of window {}", shard.window);
                 self.seeds.insert(shard.window, expected.is_some());
             }
-            let cells = data.terms.shard(shard.index).context("no such shard")?.cells()?;
+            let cells = data.terms.shard(shard.index).context("no such shard")?.cells().map_err(|e| anyhow::anyhow!("{e}"))?;
             let expected = drawn(&recorded.seed, &address, &shard.root, cells, data.terms.samples);
             ensure!(shard.cells[..usize::from(shard.drawn)] == expected[..], "draw of shard {}", shard.index);
             self.draws.insert(address);
@@ -429,7 +429,7 @@ fn at_their_ids(elfs: &[Vec<u8>; 2]) -> [Program<'_>; 2] {
 async fn whole_jobs_on_the_embedded_chain() -> Result<()> {
     let elfs = programs();
     let options = EmbeddedOptions { slot_time: Duration::from_millis(50), ..EmbeddedOptions::default() };
-    whole_jobs(Chain::Embedded(Embedded::start(options, &at_their_ids(&elfs))?)).await
+    whole_jobs(Chain::Embedded(Embedded::start(options, &at_their_ids(&elfs)).await?)).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -439,5 +439,5 @@ async fn whole_jobs_on_the_agave_test_validator() -> Result<()> {
         return Ok(());
     };
     let elfs = programs();
-    whole_jobs(Chain::TestValidator(TestValidator::start(&path, &at_their_ids(&elfs))?)).await
+    whole_jobs(Chain::TestValidator(TestValidator::start(&path, &at_their_ids(&elfs)).await?)).await
 }

@@ -7,12 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use assay_client::ix;
+use assay_client::{ClientError, ix};
 use assay_settlement::{EVIDENCE_HEADER_BYTES, Job, Market, Provider, Shard, error::AssayError, space_of};
 use solana_pubkey::Pubkey;
+use tokio::task::JoinHandle;
 
 use crate::{
-    chain::{Order, had_no_effect, overtaken, refusal},
+    chain::{Order, had_no_effect, overtaken, refusal, told},
     context::{Context, JobContext},
     eligibility::{Offer, Skip, View, order},
     error::{Result, WorkerError},
@@ -21,8 +22,10 @@ use crate::{
     obligation::shard_ref,
 };
 
-/// Inputs that could not be had are tried again after this long.
-const INPUTS_PAUSE: Duration = Duration::from_secs(15);
+/// A job whose inputs could not be had, or whose claim was refused, is tried again after this long.
+const PAUSE: Duration = Duration::from_secs(15);
+/// Jobs whose inputs are fetched at the same time.
+const FETCHES: usize = 3;
 /// So many lost races for one job, and this round leaves it to the others.
 const RACES: u32 = 8;
 /// Lamports for the fees of a shard's life, priority fees included; some hundred transactions.
@@ -32,7 +35,12 @@ const FEES: u64 = 5_000_000;
 #[derive(Default)]
 pub(crate) struct Hunt {
     told: HashSet<(Pubkey, Discriminant<Skip>)>,
-    inputs_later: HashMap<Pubkey, Instant>,
+    /// Jobs that are left alone until then, and why.
+    later: HashMap<Pubkey, (Instant, Skip)>,
+    /// Inputs on their way; each ends with the reason why not, if any.
+    fetching: HashMap<Pubkey, JoinHandle<Option<Skip>>>,
+    /// Jobs of the last round that this provider would claim a shard of.
+    pub wanted: HashSet<Pubkey>,
 }
 
 /// How one try to claim ended.
@@ -46,6 +54,10 @@ enum Tried {
 
 impl Hunt {
     fn skip(&mut self, context: &Context, job: Pubkey, reason: Skip) {
+        // Not worth a word: it ends by itself.
+        if reason == Skip::Fetching {
+            return;
+        }
         if self.told.insert((job, discriminant(&reason))) {
             context.events.tell(None, None, What::Skipped { job, reason });
         }
@@ -59,7 +71,8 @@ impl Hunt {
         jobs.sort_by_key(|(key, job)| (job.terms.created_at, *key));
         let present: HashSet<Pubkey> = jobs.iter().map(|(key, _)| *key).collect();
         self.told.retain(|(job, _)| present.contains(job));
-        self.inputs_later.retain(|job, _| present.contains(job));
+        self.later.retain(|job, _| present.contains(job));
+        self.wanted.clear();
         let mut claimed = 0usize;
         for (key, job) in &jobs {
             let mut lost = 0u32;
@@ -121,25 +134,60 @@ impl Hunt {
             }
         }
         let Some((index, offer)) = chosen else { return Ok(Tried::Leave(best)) };
-        if self.inputs_later.get(key).is_some_and(|later| Instant::now() < *later) {
-            return Ok(Tried::Leave(Skip::Inputs { why: "tried a moment ago".to_owned() }));
+        self.wanted.insert(*key);
+        if let Some((until, reason)) = self.later.get(key)
+            && Instant::now() < *until
+        {
+            return Ok(Tried::Leave(reason.clone()));
         }
         let known_job = context.remember_job(*key, *job);
         if let Some(reason) = self.sol(context, &known_job).await? {
             return Ok(Tried::Leave(reason));
         }
         // Before anything is locked: the whole input is here and is what the job's roots say.
-        if let Err(error) = known_job.inputs(&context.fetcher, Some(&context.store)).await {
-            return match error {
-                WorkerError::Fetch { .. } | WorkerError::FetchMismatch { .. } | WorkerError::Job { .. } => {
-                    let later = Instant::now().checked_add(INPUTS_PAUSE).unwrap_or_else(Instant::now);
-                    self.inputs_later.insert(*key, later);
-                    Ok(Tried::Leave(Skip::Inputs { why: error.to_string() }))
-                }
-                error => Err(error),
-            };
+        if !known_job.inputs_at_hand() {
+            let reason = self.fetch(context, known_job).await?;
+            return Ok(Tried::Leave(reason));
         }
-        claim(context, &known_job, index, offer).await
+        let tried = claim(context, &known_job, index, offer).await?;
+        if let Tried::Leave(reason @ Skip::Refused { .. }) = &tried {
+            self.put_off(*key, reason.clone());
+        }
+        Ok(tried)
+    }
+
+    fn put_off(&mut self, job: Pubkey, reason: Skip) {
+        let until = Instant::now().checked_add(PAUSE).unwrap_or_else(Instant::now);
+        self.later.insert(job, (until, reason));
+    }
+
+    /// Fetches a job's inputs beside the hunt, so that a slow or hostile host keeps no other job waiting.
+    async fn fetch(&mut self, context: &Arc<Context>, job: Arc<JobContext>) -> Result<Skip> {
+        if let Some(done) = self.fetching.get_mut(&job.key) {
+            if !done.is_finished() {
+                return Ok(Skip::Fetching);
+            }
+            let ended = done.await.map_err(|error| WorkerError::Internal(error.to_string()))?;
+            self.fetching.remove(&job.key);
+            if let Some(reason) = ended {
+                self.put_off(job.key, reason.clone());
+                return Ok(reason);
+            }
+        }
+        if self.fetching.values().filter(|task| !task.is_finished()).count() < FETCHES {
+            let (context, key) = (context.clone(), job.key);
+            let tasks = context.tasks.clone();
+            let task = tasks.spawn(async move {
+                let fetched = tokio::select! {
+                    () = context.stop.cancelled() => return None,
+                    fetched = job.inputs(&context.fetcher, Some(&context.store)) => fetched,
+                };
+                context.wake.notify_one();
+                fetched.err().map(|error| Skip::Inputs { why: error.to_string() })
+            });
+            self.fetching.insert(key, task);
+        }
+        Ok(Skip::Fetching)
     }
 
     /// Whether the hot key could pay for the shard's rent and the largest evidence of an answer.
@@ -199,6 +247,10 @@ async fn claim(context: &Arc<Context>, job: &JobContext, index: u32, offer: Offe
                 }
                 Some(AssayError::StakeTooSmall) => {
                     Ok(Tried::Leave(Skip::NotEnoughStake { free: 0, needed: offer.collateral }))
+                }
+                // Whatever a job is made of that makes its claims fail, it must not keep other jobs from being claimed.
+                _ if matches!(error, WorkerError::Chain(ClientError::TransactionFailed { .. })) => {
+                    Ok(Tried::Leave(Skip::Refused { why: told(&error) }))
                 }
                 _ => Err(error),
             }

@@ -11,7 +11,7 @@ use assay_kernels::executor::Backend;
 use assay_settlement::Job;
 use solana_pubkey::Pubkey;
 use tokio::sync::{Notify, OnceCell, Semaphore};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     chain::{Chain, told},
@@ -44,6 +44,11 @@ impl JobContext {
         Self { key, job, inputs: OnceCell::new() }
     }
 
+    /// The inputs, where they are at hand; a job without inputs has them at once.
+    pub fn inputs_at_hand(&self) -> bool {
+        self.job.terms.inputs == 0 || self.inputs.initialized()
+    }
+
     /// The inputs, fetched and checked once.
     pub async fn inputs(&self, fetcher: &Fetcher, store: Option<&Arc<Store>>) -> Result<Arc<InputTrees>> {
         let fetch = async || Ok(Arc::new(fetcher.inputs(&self.key, &self.job.terms, store).await?));
@@ -56,6 +61,8 @@ impl JobContext {
 pub(crate) enum Place {
     /// The chain can't be asked.
     Chain,
+    /// Claiming; does not keep other things from going on.
+    Claiming,
     /// What the backend computes is not to be trusted: for good.
     Backend,
     /// The journal or the disk.
@@ -93,6 +100,10 @@ pub(crate) struct Context {
     troubles: Mutex<BTreeMap<Place, Trouble>>,
     /// What looking for work remembers.
     pub hunt: tokio::sync::Mutex<crate::claim::Hunt>,
+    /// Ends everything at once.
+    pub stop: CancellationToken,
+    /// Everything that runs beside the main loop.
+    pub tasks: TaskTracker,
     /// Jobs that can't be computed here, and why.
     uncomputable: Mutex<HashMap<Pubkey, String>>,
 }
@@ -137,6 +148,8 @@ impl Context {
             busy: Mutex::default(),
             troubles: Mutex::default(),
             hunt: tokio::sync::Mutex::default(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
             uncomputable: Mutex::default(),
         }
     }
@@ -211,7 +224,7 @@ impl Context {
 
     /// Nothing new is claimed while draining, and while anything is wrong.
     pub fn may_not_claim(&self) -> bool {
-        self.drain.is_cancelled() || !lock(&self.troubles).is_empty()
+        self.drain.is_cancelled() || lock(&self.troubles).keys().any(|place| *place != Place::Claiming)
     }
 
     /// Whether a shard's last step failed.

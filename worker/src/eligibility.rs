@@ -75,6 +75,15 @@ pub enum Skip {
         /// Why.
         why: String,
     },
+    /// The inputs are on their way.
+    #[error("the inputs are being fetched")]
+    Fetching,
+    /// The chain refused the claim for a reason that is not known here.
+    #[error("the claim was refused: {why}")]
+    Refused {
+        /// What the chain said.
+        why: String,
+    },
     /// An earlier try to compute a shard of it failed.
     #[error("this worker can't compute the job: {why}")]
     Uncomputable {

@@ -15,7 +15,7 @@ use serde::Serialize;
 use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use tokio::{sync::broadcast, task::JoinHandle};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     chain::Chain,
@@ -158,12 +158,12 @@ impl Provider {
             blocking(move || self_test(backend.as_ref())).await?;
         }
         let fetcher = Fetcher::new(config.allow_local_urls, config.max_input_bytes)?;
-        let stop = CancellationToken::new();
         let shelf = Shelf { journal: journal.clone(), store: store.clone() };
-        let (serving, server) = serve(config.bind, shelf, stop.clone()).await?;
-        let name = backend.name();
+        let (bind, name) = (config.bind, backend.name());
         let context = Context::new(config, provider, backend, chain, journal, store, fetcher, events.clone());
         let context = Arc::new(context);
+        let stop = context.stop.clone();
+        let (serving, server) = serve(bind, shelf, stop.clone()).await?;
         let status = Status {
             provider: provider.to_string(),
             backend: name.clone(),
@@ -173,7 +173,7 @@ impl Provider {
         let status = Arc::new(Mutex::new(status));
         let drain = context.drain.clone();
         events.tell(None, None, What::Started { backend: name });
-        let daemon = Daemon { context, status: status.clone(), stop: stop.clone(), tasks: TaskTracker::new() };
+        let daemon = Daemon { context, status: status.clone() };
         let ended = tokio::spawn(async move {
             let ended = daemon.run().await;
             // The server goes with the daemon.
@@ -212,8 +212,6 @@ async fn check(config: &ProviderConfig, chain: &Chain, provider: &Pubkey) -> Res
 struct Daemon {
     context: Arc<Context>,
     status: Arc<Mutex<Status>>,
-    stop: CancellationToken,
-    tasks: TaskTracker,
 }
 
 impl Daemon {
@@ -226,12 +224,12 @@ impl Daemon {
             vec![(0, Job::DISCRIMINATOR.to_vec()), market],
             vec![(0, Shard::DISCRIMINATOR.to_vec()), provider],
         ];
-        let watching = watch(context.config.cluster.clone(), patterns, context.wake.clone(), self.stop.clone());
-        self.tasks.spawn(watching);
+        let watching = watch(context.config.cluster.clone(), patterns, context.wake.clone(), context.stop.clone());
+        context.tasks.spawn(watching);
         let ended = self.work().await;
-        self.stop.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
+        context.stop.cancel();
+        context.tasks.close();
+        context.tasks.wait().await;
         self.look();
         lock(&self.status).stopped = true;
         context.events.tell(None, None, What::Stopped);
@@ -244,7 +242,8 @@ impl Daemon {
         let mut told_draining = false;
         let gather = GATHER.min(context.config.poll);
         loop {
-            if searched.is_none_or(|at| at.elapsed() >= SEARCH) && context.may_try(Place::Chain) {
+            let due = searched.is_none_or(|at| at.elapsed() >= SEARCH) || context.is_troubled(Place::Chain);
+            if due && context.may_try(Place::Chain) {
                 match self.search().await {
                     Ok(()) => {
                         searched = Some(Instant::now());
@@ -271,7 +270,7 @@ impl Daemon {
             }
             // Only once the chain was searched is an empty journal known to be empty.
             let done = draining && unfinished.is_empty() && searched.is_some() && !context.is_troubled(Place::Disk);
-            if done || self.stop.is_cancelled() {
+            if done || context.stop.is_cancelled() {
                 return Ok(());
             }
             if searched.is_some() && !draining {
@@ -279,7 +278,7 @@ impl Daemon {
             }
             self.look();
             tokio::select! {
-                () = self.stop.cancelled() => return Ok(()),
+                () = context.stop.cancelled() => return Ok(()),
                 () = context.drain.cancelled(), if !draining => {}
                 // What changes at once wakes once.
                 () = async { context.wake.notified().await; tokio::time::sleep(gather).await } => {}
@@ -298,8 +297,8 @@ impl Daemon {
                 continue;
             }
             let Some(busy) = context.take(row.shard.shard) else { continue };
-            let (context, row, stop) = (context.clone(), row.clone(), self.stop.clone());
-            self.tasks.spawn(async move {
+            let (context, row, stop) = (context.clone(), row.clone(), context.stop.clone());
+            self.context.tasks.spawn(async move {
                 tokio::select! {
                     () = stop.cancelled() => {}
                     () = context.drive(row) => {}
@@ -315,18 +314,22 @@ impl Daemon {
         let computing = unfinished.iter().filter(|row| row.state < State::Committed).count();
         let room = context.config.max_claims.saturating_sub(computing);
         let room = room.min(context.config.max_obligations.saturating_sub(unfinished.len()));
-        if room == 0 || context.may_not_claim() {
+        if room == 0 || context.may_not_claim() || !context.may_try(Place::Claiming) {
             return;
         }
         let Some(busy) = context.take(context.provider) else { return };
-        let (context, stop) = (context.clone(), self.stop.clone());
-        self.tasks.spawn(async move {
+        let (context, stop) = (context.clone(), context.stop.clone());
+        self.context.tasks.spawn(async move {
             let round = async {
                 let mut hunt = context.hunt.lock().await;
                 match hunt.round(&context, room).await {
-                    Ok(0) => {}
-                    Ok(_) => context.wake.notify_one(),
-                    Err(error) => context.trouble(Place::Chain, None, &error),
+                    Ok(claimed) => {
+                        context.well(Place::Claiming);
+                        if claimed > 0 {
+                            context.wake.notify_one();
+                        }
+                    }
+                    Err(error) => context.trouble(Place::Claiming, None, &error),
                 }
             };
             tokio::select! {
@@ -360,15 +363,17 @@ impl Daemon {
         }
         context.close_left_evidence().await?;
         let unfinished = context.journal.unfinished()?;
-        context.keep_jobs(&unfinished.iter().map(|row| row.shard.job).collect());
+        // Of a job that is still wanted the inputs stay: they may just have been fetched.
+        let mut kept = context.hunt.lock().await.wanted.clone();
+        kept.extend(unfinished.iter().map(|row| row.shard.job));
+        context.keep_jobs(&kept);
         let (roots, context) = (context.input_roots(), context.clone());
         blocking(move || {
             for shard in context.journal.finished_before(context.config.keep_results)? {
                 context.store.remove_result(&shard)?;
                 context.journal.forget_result(&shard)?;
             }
-            // Inputs of jobs that are at hand stay; of others they are fetched again where they are needed.
-            if context.journal.unfinished()?.is_empty() { context.store.keep_inputs(&roots) } else { Ok(()) }
+            context.store.keep_inputs(&roots)
         })
         .await
     }

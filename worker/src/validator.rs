@@ -14,10 +14,10 @@ use assay_settlement::{EVIDENCE_DISCRIMINATOR, EvidenceHeader, Job, Provider, Sh
 use solana_pubkey::Pubkey;
 use solana_rpc_client_api::filter::{Memcmp, RpcFilterType};
 use tokio::{
-    sync::{Notify, broadcast},
+    sync::{Notify, Semaphore, broadcast},
     task::JoinHandle,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     answer::close_evidence,
@@ -40,6 +40,9 @@ const DISCRIMINATOR: usize = 8;
 /// What failed is tried again after this long, then twice as long, and so on.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+/// Shards that are looked at at the same time, in all and of one provider.
+const AT_ONCE: usize = 64;
+const AT_ONCE_PER_PROVIDER: usize = 8;
 /// Notifications that come within this time are one.
 const GATHER: Duration = Duration::from_millis(100);
 
@@ -86,6 +89,18 @@ struct Later {
     message: String,
 }
 
+/// A shard that is looked at; free again when dropped.
+struct Busy {
+    validator: Arc<Validator>,
+    shard: Pubkey,
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        lock(&self.validator.busy).remove(&self.shard);
+    }
+}
+
 /// The validator daemon.
 pub struct Validator {
     config: ValidatorConfig,
@@ -97,6 +112,12 @@ pub struct Validator {
     /// Shards whose committed root was checked, with that root.
     checked: Mutex<HashMap<Pubkey, [u8; 32]>>,
     later: Mutex<HashMap<Pubkey, Later>>,
+    /// Shards that are looked at just now, with their providers.
+    busy: Mutex<HashMap<Pubkey, Pubkey>>,
+    /// One shard is computed at a time: each takes the whole device.
+    computing: Semaphore,
+    tasks: TaskTracker,
+    stop: CancellationToken,
 }
 
 /// A shard in work, as it was just read.
@@ -144,16 +165,20 @@ impl Validator {
             jobs: Mutex::default(),
             checked: Mutex::default(),
             later: Mutex::default(),
+            busy: Mutex::default(),
+            computing: Semaphore::new(1),
+            tasks: TaskTracker::new(),
+            stop: stop.clone(),
         };
-        let stopped = stop.clone();
-        let ended = tokio::spawn(async move { Arc::new(validator).run(stopped).await });
+        let ended = tokio::spawn(Arc::new(validator).run());
         Ok(ValidatorHandle { events, stop, ended: Arc::new(tokio::sync::Mutex::new(Some(ended))) })
     }
 
-    async fn run(self: Arc<Self>, stop: CancellationToken) {
+    async fn run(self: Arc<Self>) {
+        let stop = self.stop.clone();
         let wake = Arc::new(Notify::new());
         let patterns = vec![vec![(0, Shard::DISCRIMINATOR.to_vec())]];
-        let watching = tokio::spawn(watch(self.config.cluster.clone(), patterns, wake.clone(), stop.clone()));
+        self.tasks.spawn(watch(self.config.cluster.clone(), patterns, wake.clone(), stop.clone()));
         let gather = GATHER.min(self.config.poll);
         let work = async {
             let mut swept = false;
@@ -178,9 +203,8 @@ impl Validator {
             () = stop.cancelled() => {}
             () = work => {}
         }
-        if let Err(error) = watching.await {
-            tracing::error!(%error, "the subscription task failed");
-        }
+        self.tasks.close();
+        self.tasks.wait().await;
         self.events.tell(None, None, What::Stopped);
     }
 
@@ -193,24 +217,60 @@ impl Validator {
         lock(&self.later).retain(|shard, _| present.contains(shard) || *shard == self.config.market);
         let jobs: HashSet<Pubkey> = seen.iter().map(|seen| seen.shard.job).collect();
         lock(&self.jobs).retain(|job, _| jobs.contains(job));
-        for seen in &seen {
-            if !self.is_due(&seen.shard.shard) {
-                continue;
-            }
-            match self.one(seen, &now).await {
-                Ok(()) => self.well(&seen.shard.shard),
-                Err(error) if overtaken(&error) => {}
-                Err(error @ (WorkerError::Fetch { .. } | WorkerError::FetchMismatch { .. })) => {
-                    // No judgement: a network may have failed, and whoever lacks bytes can have a cell demanded.
-                    let message = error.to_string();
-                    if self.put_off(&seen.shard.shard, &message) {
-                        self.events.tell(Some(seen.shard), None, What::Unavailable { message });
-                    }
+        for seen in seen {
+            let Some(busy) = self.take(&seen) else { continue };
+            let this = self.clone();
+            self.tasks.spawn(async move {
+                tokio::select! {
+                    () = this.stop.cancelled() => {}
+                    () = this.look_at(&seen, &now) => {}
                 }
-                Err(error) => self.tell_trouble(Some(seen.shard), &seen.shard.shard, &error),
-            }
+                drop(busy);
+            });
         }
         Ok(())
+    }
+
+    /// Takes a shard to look at. None: somebody does, it is to be left alone for a while, or enough is under way.
+    /// Few of one provider's at a time, so that one that serves slowly keeps nobody else's from being checked.
+    fn take(self: &Arc<Self>, seen: &Seen) -> Option<Busy> {
+        let shard = seen.shard.shard;
+        if !self.is_due(&shard) || !self.has_work(seen) {
+            return None;
+        }
+        let mut busy = lock(&self.busy);
+        let of_provider = busy.values().filter(|provider| **provider == seen.account.provider).count();
+        if busy.contains_key(&shard) || busy.len() >= AT_ONCE || of_provider >= AT_ONCE_PER_PROVIDER {
+            return None;
+        }
+        busy.insert(shard, seen.account.provider);
+        Some(Busy { validator: self.clone(), shard })
+    }
+
+    /// Whether looking at a shard could lead to anything.
+    fn has_work(&self, seen: &Seen) -> bool {
+        let account = &seen.account;
+        match account.state() {
+            Some(ShardState::Slashed) => {
+                account.seized == 0 || (account.owed_bounty > 0 && account.bounty_to == self.chain.me())
+            }
+            _ => true,
+        }
+    }
+
+    async fn look_at(self: &Arc<Self>, seen: &Seen, now: &Now) {
+        match self.one(seen, now).await {
+            Ok(()) => self.well(&seen.shard.shard),
+            Err(error) if overtaken(&error) => {}
+            Err(error @ (WorkerError::Fetch { .. } | WorkerError::FetchMismatch { .. })) => {
+                // No judgement: a network may have failed, and whoever lacks bytes can have a cell demanded.
+                let message = error.to_string();
+                if self.put_off(&seen.shard.shard, &message) {
+                    self.events.tell(Some(seen.shard), None, What::Unavailable { message });
+                }
+            }
+            Err(error) => self.tell_trouble(Some(seen.shard), &seen.shard.shard, &error),
+        }
     }
 
     async fn one(self: &Arc<Self>, seen: &Seen, now: &Now) -> Result<()> {

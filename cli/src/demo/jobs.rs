@@ -126,6 +126,38 @@ pub async fn submit_again(context: &Context<'_>, parties: &Parties, store: &str,
     submit(context, parties, store, &format!("{}, shard {}", job.name, lost.index), part, 1, Some(provider)).await
 }
 
+/// How the shards of a job ended, read from the chain.
+#[derive(Clone, Debug, Default)]
+pub struct Ended {
+    /// Shards that were paid.
+    pub settled: u32,
+    /// Shards that were convicted.
+    pub slashed: Vec<Slashed>,
+    /// Cells that the chain drew of settled shards.
+    pub drawn: u32,
+    /// Of these, the ones that were re-executed on chain and are right.
+    pub answered: u32,
+}
+
+impl Ended {
+    fn of(shards: &[(Pubkey, Shard)]) -> Self {
+        let mut ended = Self::default();
+        for (_, shard) in shards {
+            match shard.state() {
+                Some(ShardState::Settled) => {
+                    ended.settled = ended.settled.saturating_add(1);
+                    ended.drawn = ended.drawn.saturating_add(u32::from(shard.drawn));
+                    ended.answered = ended.answered.saturating_add(shard.answered.count_ones());
+                }
+                Some(ShardState::Slashed) => ended.slashed.push(Slashed { index: shard.index, provider: shard.provider, fault: shard.fault }),
+                _ => {}
+            }
+        }
+        ended.slashed.sort_by_key(|one| one.index);
+        ended
+    }
+}
+
 /// True once a shard is paid, or slashed with everything moved that it owes.
 fn ended(shard: &Shard) -> bool {
     match shard.state() {
@@ -135,34 +167,28 @@ fn ended(shard: &Shard) -> bool {
     }
 }
 
-/// Waits until every shard of the jobs is settled, or slashed and seized. Returns the slashed ones, job by job.
+/// Waits until every shard of the jobs is settled, or slashed and seized. Tells how, job by job.
 ///
 /// # Errors
 /// Not within the demo's patience, or the chain can't be read.
-pub async fn wait(context: &Context<'_>, display: &Display, jobs: &[Submitted]) -> Result<Vec<Vec<Slashed>>> {
+pub async fn wait(context: &Context<'_>, display: &Display, jobs: &[Submitted]) -> Result<Vec<Ended>> {
     let bars: Vec<_> = jobs.iter().map(|job| display.bar(&job.name, job.shards)).collect();
     let started = Instant::now();
     loop {
-        let mut slashed = Vec::new();
-        let mut all = true;
+        let mut all = Vec::new();
+        let mut complete = true;
         for (job, bar) in jobs.iter().zip(&bars) {
             let shards = context.reader.shards_of_job(&job.address).await?;
-            let done = shards.iter().filter(|(_, shard)| ended(shard)).count();
-            let convicted = shards.iter().filter(|(_, shard)| shard.state() == Some(ShardState::Slashed));
-            let convicted: Vec<Slashed> = convicted.map(|(_, s)| Slashed { index: s.index, provider: s.provider, fault: s.fault }).collect();
-            bar.set_position(done as u64);
-            bar.set_message(if convicted.is_empty() { String::new() } else { format!("{} slashed", convicted.len()) });
-            all &= done as u64 == u64::from(job.shards);
-            slashed.push(convicted);
+            let done = shards.iter().filter(|(_, shard)| ended(shard)).count() as u64;
+            let so_far = Ended::of(&shards);
+            bar.set_position(done);
+            bar.set_message(if so_far.slashed.is_empty() { String::new() } else { format!("{} slashed", so_far.slashed.len()) });
+            complete &= done == u64::from(job.shards);
+            all.push(so_far);
         }
-        if all {
-            for bar in bars {
-                bar.finish_and_clear();
-            }
-            for convicted in &mut slashed {
-                convicted.sort_by_key(|one| one.index);
-            }
-            return Ok(slashed);
+        if complete {
+            bars.iter().for_each(indicatif::ProgressBar::finish_and_clear);
+            return Ok(all);
         }
         if started.elapsed() > PATIENCE {
             let text = format!("the demo's shards did not end within {} seconds. What went wrong on the way: {:?}", PATIENCE.as_secs(), display.tally().troubles);

@@ -21,7 +21,7 @@ use crate::{
     view,
 };
 use display::Display;
-use jobs::{Slashed, Submitted, Task};
+use jobs::{Ended, Submitted, Task};
 use parties::{Daemons, Parties};
 use report::{Check, Report, SlashedShard};
 use assay_kernels::escape_time::Params;
@@ -62,7 +62,7 @@ pub async fn run(console: &Console, args: &Demo) -> Result<()> {
     console.say(format!("{}\n\n{}\n", report.token_table(), report.step_table()));
     console.say(format!(
         "{} shards settled, {} slashed, {} cells re-executed on chain and right, {:.0} s",
-        report.shards_settled, report.shards_slashed, report.counts.cells_answered, report.seconds
+        report.shards_settled, report.shards_slashed, report.cells_answered, report.seconds
     ));
     console.say(report.verdict());
     console.say(format!("files: {}", args.out.display()));
@@ -121,18 +121,18 @@ async fn play(console: &Console, display: &Display, args: &Demo) -> Result<Repor
         jobs::submit(&context, &parties, &url, "picture", Task::Picture(params), PICTURE_SHARDS, None).await?,
         jobs::submit(&context, &parties, &url, "product", Task::Product(Box::new(matrices.clone())), PRODUCT_SHARDS, None).await?,
     ];
-    let slashed = jobs::wait(&context, display, &main).await?;
+    let ended = jobs::wait(&context, display, &main).await?;
 
     let mut again: Vec<(usize, u32, Submitted)> = Vec::new();
-    for (which, (job, lost)) in main.iter().zip(&slashed).enumerate() {
-        for one in lost {
+    for (which, (job, end)) in main.iter().zip(&ended).enumerate() {
+        for one in &end.slashed {
             let honest = parties.honest(again.len())?;
             say(&format!("shard {} of the {} was forged and is refunded: the renter submits it again, for {}", one.index, job.name, honest.name));
             again.push((which, one.index, jobs::submit_again(&context, &parties, &url, job, one, honest.account).await?));
         }
     }
     let follow_ups: Vec<Submitted> = again.iter().map(|(_, _, job)| job.clone()).collect();
-    let slashed_again = jobs::wait(&context, display, &follow_ups).await?;
+    let ended_again = jobs::wait(&context, display, &follow_ups).await?;
 
     say("fetches every shard from its provider and compares its root with the chain");
     let mut results = Vec::new();
@@ -153,6 +153,7 @@ async fn play(console: &Console, display: &Display, args: &Demo) -> Result<Repor
     }
     let escrows: Vec<(String, _)> = all.iter().map(|job| (job.name.clone(), job.address)).collect();
     let after = ledger::balances(context.reader.rpc(), &parties.mint, &parties.purses(&escrows)).await?;
+    let spent = parties.lamports_spent(context.reader.rpc()).await?;
     let steps = ledger::steps(context.reader.rpc(), &[assay_settlement::ID, parties.mint], &parties.wallets()).await?;
 
     say("computes both results again, by itself, and compares");
@@ -163,56 +164,60 @@ async fn play(console: &Console, display: &Display, args: &Demo) -> Result<Repor
     let stop = tokio::task::spawn_blocking(move || chain.stop());
     stop.await.map_err(|e| CliError::internal(format!("stopping the chain: {e}")))?;
 
-    let convicted = named(&parties, &main, &slashed);
-    let tally = display.tally();
-    let total: u32 = all.iter().map(|job| job.shards).sum();
-    let lost = u32::try_from(convicted.len()).unwrap_or(u32::MAX);
+    let convicted = named(&parties, &main, &ended);
+    let sum = |part: fn(&Ended) -> u32| ended.iter().chain(&ended_again).map(part).fold(0u32, u32::saturating_add);
     let mut report = Report {
         version: 1,
         seed: args.seed,
         picture: [size.width, size.height],
         matrix: size.matrix,
         seconds: started.elapsed().as_secs_f64(),
-        shards_settled: total.saturating_sub(lost),
-        shards_slashed: lost,
+        shards_settled: sum(|end| end.settled),
+        shards_slashed: sum(|end| u32::try_from(end.slashed.len()).unwrap_or(u32::MAX)),
         slashed: convicted,
+        cells_drawn: sum(|end| end.drawn),
+        cells_answered: sum(|end| end.answered),
+        lamports_spent: spent,
         follow_up_jobs: u32::try_from(follow_ups.len()).unwrap_or(u32::MAX),
         decimals: DECIMALS,
         tokens: report::pair(&before, &after),
         tokens_before: before.sum,
         tokens_after: after.sum,
         supply: after.supply,
-        counts: tally,
+        counts: display.tally(),
         steps,
         checks: Vec::new(),
         files: ["picture.png", "a.npy", "b.npy", "product.npy", "report.json"].map(|name| args.out.join(name).display().to_string()).to_vec(),
     };
-    let honest_slashed = slashed_again.iter().any(|lost| !lost.is_empty());
-    report.checks = checks(&report, honest_slashed, picture_right, product_right);
+    let honest_slashed = ended_again.iter().any(|end| !end.slashed.is_empty());
+    let expected: u32 = all.iter().map(|job| job.shards).sum();
+    report.checks = checks(&report, expected, honest_slashed, picture_right, product_right);
     Ok(report)
 }
 
-fn named(parties: &Parties, jobs: &[Submitted], slashed: &[Vec<Slashed>]) -> Vec<SlashedShard> {
+fn named(parties: &Parties, jobs: &[Submitted], ended: &[Ended]) -> Vec<SlashedShard> {
     jobs.iter()
-        .zip(slashed)
-        .flat_map(|(job, lost)| {
-            lost.iter().map(|one| SlashedShard { job: job.name.clone(), index: one.index, provider: parties::name_of(parties, &one.provider), fault: one.fault })
+        .zip(ended)
+        .flat_map(|(job, end)| {
+            end.slashed.iter().map(|one| SlashedShard { job: job.name.clone(), index: one.index, provider: parties::name_of(parties, &one.provider), fault: one.fault })
         })
         .collect()
 }
 
 /// Everything that the demo promises.
-fn checks(report: &Report, honest_slashed: bool, picture_right: bool, product_right: bool) -> Vec<Check> {
+fn checks(report: &Report, expected_shards: u32, honest_slashed: bool, picture_right: bool, product_right: bool) -> Vec<Check> {
     let check = |what: &str, holds: bool| Check { what: what.to_owned(), holds };
-    let escrow_left = report.tokens.iter().filter(|party| party.name.starts_with("escrow") || party.name.ends_with("stake")).any(|party| party.after != 0);
-    let failed = report.steps.values().any(|cost| cost.transactions == 0);
+    let by_forger = |one: &SlashedShard| one.provider == "forger" && one.fault == 1;
+    let kept_back = |party: &report::PartyTokens| (party.name.starts_with("escrow") || party.name.ends_with("stake")) && party.after != 0;
+    let in_steps = report.steps.values().map(|cost| i128::from(cost.fees).saturating_add(i128::from(cost.rent))).sum::<i128>();
     vec![
-        check("the forger was slashed by adjudication on chain", report.shards_slashed > 0 && report.slashed.iter().all(|one| one.provider == "forger" && one.fault == 1)),
-        check("no honest provider was slashed", !honest_slashed && report.slashed.iter().all(|one| one.provider == "forger")),
-        check("every cell that the chain drew of an honest shard was re-executed on chain and is right", report.counts.cells_answered > 0),
+        check("the forger was slashed, by adjudication on chain", report.shards_slashed > 0 && report.slashed.iter().all(by_forger) && report.counts.convictions > 0),
+        check("no honest provider was slashed", !honest_slashed && report.slashed.iter().all(by_forger)),
+        check("every other shard was settled", report.shards_settled.checked_add(report.shards_slashed) == Some(expected_shards)),
+        check("every cell that the chain drew of them was re-executed on chain and is right", report.cells_drawn > 0 && report.cells_answered == report.cells_drawn),
         check("the tokens of everybody add up to the token unit, before and after", report.tokens_before == report.supply && report.tokens_after == report.supply),
-        check("no escrow and no stake is left behind", !escrow_left),
-        check("every step's transactions are on the chain", !report.steps.is_empty() && !failed),
+        check("no escrow and no stake is left behind", !report.tokens.iter().any(kept_back)),
+        check("the lamports of everybody add up to the lamport: what they spent is what the steps cost", in_steps == i128::from(report.lamports_spent)),
         check("the product equals A x B, computed independently", product_right),
         check("the picture equals the reference", picture_right),
     ]

@@ -8,7 +8,7 @@ use crate::{
     localnet::{WALLET_LAMPORTS, prepare},
     provider,
 };
-use assay_client::token;
+use assay_client::{Rpc, token};
 use assay_kernels::executor::{Backend, Cpu};
 use assay_localnet::{Chain, ports};
 use assay_migrations::{fund, programs::VERIFIER};
@@ -107,6 +107,18 @@ impl Parties {
         let mut all = HashSet::from([self.admin.pubkey(), self.renter.pubkey(), self.validator.pubkey()]);
         all.extend(self.workers.iter().flat_map(|worker| [worker.owner.pubkey(), worker.operator.pubkey()]));
         all
+    }
+
+    /// Lamports that everybody together gave out since the airdrops.
+    ///
+    /// # Errors
+    /// The chain can't be read.
+    pub async fn lamports_spent(&self, rpc: &Rpc) -> Result<u64> {
+        let wallets: Vec<Pubkey> = self.wallets().into_iter().collect();
+        let given = WALLET_LAMPORTS.saturating_mul(wallets.len() as u64);
+        let held = rpc.accounts(&wallets).await?;
+        let held = held.iter().flatten().fold(0u64, |sum, account| sum.saturating_add(account.lamports));
+        Ok(given.saturating_sub(held))
     }
 
     /// Every token account there is, the vaults of `jobs` included.

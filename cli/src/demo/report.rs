@@ -62,6 +62,12 @@ pub struct Report {
     pub shards_slashed: u32,
     /// The slashed ones.
     pub slashed: Vec<SlashedShard>,
+    /// Cells that the chain drew of settled shards.
+    pub cells_drawn: u32,
+    /// Of these, the ones that were re-executed on chain and are right.
+    pub cells_answered: u32,
+    /// Lamports that the parties gave out in fees and rent, less rent that came back.
+    pub lamports_spent: u64,
     /// Jobs that took the place of slashed shards.
     pub follow_up_jobs: u32,
     /// Decimals of the token.
@@ -116,12 +122,13 @@ impl Report {
 
     /// Transactions, compute units and lamports per kind of step.
     pub fn step_table(&self) -> Table {
-        let mut table = tables::table(["step", "transactions", "CU each (mean)", "CU (max)", "fees, lamports", "rent, lamports"]);
+        let mut table = tables::table(["step", "transactions", "failed", "CU, mean", "CU, most", "fees, lamports", "rent, lamports"]);
         for (name, cost) in &self.steps {
             let mean = cost.compute_units.checked_div(cost.transactions).unwrap_or(0);
             table.add_row([
                 name.clone(),
                 cost.transactions.to_string(),
+                cost.failed.to_string(),
                 mean.to_string(),
                 cost.compute_units_max.to_string(),
                 cost.fees.to_string(),

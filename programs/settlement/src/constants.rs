@@ -53,6 +53,12 @@ pub const FEE_CAP_BPS: u16 = 1_000;
 pub const BOUNTY_CAP_BPS: u16 = 2_000;
 /// Most penalty for a release or an expired claim, basis points of the price.
 pub const PENALTY_CAP_BPS: u16 = 5_000;
+/// Least penalty for a release outside an experimental market, basis points of the price.
+pub const RELEASE_FLOOR_BPS: u16 = 1;
+/// Least penalty of an expired claim outside an experimental market, basis points of the price.
+pub const EXPIRY_FLOOR_BPS: u16 = 1_000;
+/// The last price of an auction is at most so many times the first, so that holding a claim is never nearly free.
+pub const PRICE_SPAN_CAP: u64 = 20;
 /// Fewest drawn cells k outside an experimental market.
 pub const SAMPLES_FLOOR: u8 = 3;
 /// Shortest response time outside an experimental market, seconds.
@@ -83,5 +89,7 @@ pub const RESTART_GRACE_SECONDS: u32 = 3_600;
 pub const UPGRADEABLE_LOADER: Pubkey = anchor_lang::solana_program::bpf_loader_upgradeable::ID;
 /// SPL Token.
 pub const TOKEN_PROGRAM: Pubkey = pubkey!("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA");
+/// The associated token account program.
+pub const ASSOCIATED_TOKEN_PROGRAM: Pubkey = pubkey!("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL");
 /// The zero key: "nobody", in fields that hold an optional key.
 pub const NOBODY: Pubkey = Pubkey::new_from_array([0; 32]);

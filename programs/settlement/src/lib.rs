@@ -105,8 +105,8 @@ pub mod settlement {
         instructions::name_cells(ctx, cells)
     }
     /// Takes a fresh account for evidence. Anyone, for itself.
-    pub fn init_evidence(ctx: Context<UseEvidence>) -> Result<()> {
-        instructions::init_evidence(ctx)
+    pub fn init_evidence(ctx: Context<UseEvidence>, seed: String) -> Result<()> {
+        instructions::init_evidence(ctx, seed)
     }
     /// Writes a piece of evidence. Its owner.
     pub fn write_evidence(ctx: Context<UseEvidence>, offset: u32, bytes: Vec<u8>) -> Result<()> {

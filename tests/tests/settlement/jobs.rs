@@ -1,5 +1,6 @@
 //! Creating, cancelling, expiring and closing jobs.
 
+use anchor_lang::error::ErrorCode;
 use assay_client::ix;
 use assay_kernels::abi::{CostClass, Geometry, VerifierError};
 use assay_settlement::{Job, error::AssayError as E, instructions::JobRequest, seeds};
@@ -141,7 +142,8 @@ fn what_a_verifier_states_of_a_job_has_limits() {
         let mut geometry = two_stages();
         (geometry.inputs, geometry.input_bytes[0], geometry.shard_align) = (1, bytes, 1);
         let mut script = Script::new(5, &geometry, &[0; 4]);
-        script.describe = Says::Bytes(bytemuck::bytes_of(&assay_kernels::abi::Describe { inputs: 1, ..description(5) }).to_vec());
+        script.describe =
+            Says::Bytes(bytemuck::bytes_of(&assay_kernels::abi::Describe { inputs: 1, ..description(5) }).to_vec());
         let kernel = w.register_script(&script, 5);
         let mut request = w.request(&renter, &spec);
         request.inputs = vec![assay_settlement::InputTree { root: [1; 32], bytes }];
@@ -244,6 +246,23 @@ fn closing_and_creating_in_one_transaction_brings_nothing_back() {
     let again = w.create_ix(&renter, &task.spec, request);
     w.refused(E::WrongNonce, &[w.close_job_ix(&task), again], &[&renter]);
     w.ok(&[w.close_job_ix(&task)], &[&renter]);
+}
+
+#[test]
+fn a_closed_shard_of_a_finished_job_cannot_be_claimed_again() {
+    let mut w = World::new();
+    let task = w.create(Spec::image());
+    let (alice, bob, stranger) = (w.alice.clone(), w.bob.clone(), w.stranger.clone());
+    w.prove(&task, 0, &alice);
+    w.refused(E::StillNeeded, &[w.close_shard_ix(&task, 0)], &[&stranger]);
+    w.prove(&task, 1, &alice);
+    let claims = [0, 1].map(|index| w.claim_ix(&task, index, &bob));
+    w.ok(&[w.close_shard_ix(&task, 0)], &[&stranger]);
+    w.refused(E::JobClosed, &[claims[0].clone()], &[&bob.operator]);
+    w.refused(E::WrongState, &[claims[1].clone()], &[&bob.operator]);
+    assert_eq!(w.job(&task).cancelled, 1, "and no later change of the counters can open it again");
+    w.close(&task);
+    w.refused(ErrorCode::AccountOwnedByWrongProgram, &[claims[0].clone()], &[&bob.operator]);
 }
 
 #[test]

@@ -5,11 +5,14 @@
 mod claims;
 mod draws;
 mod errors;
+mod events;
 mod frozen;
 mod halts;
 mod jobs;
 mod markets_and_kernels;
 mod openings;
+mod signers;
 mod six_refusals;
 mod swapped_accounts;
+mod walks;
 mod whole_jobs;

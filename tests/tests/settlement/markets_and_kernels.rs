@@ -47,11 +47,19 @@ fn caps_hold_in_every_market() {
         for (base, experimental) in [(experimental_terms(), true), (default_terms(), false)] {
             let open = ix::open_market(creator.id(), creator.id(), 9, w.mint, changed(base, change), experimental);
             let refusal = w.send(&[open], &[&creator]).map(|r| r.logs);
-            assert_eq!(refusal, Err(Refusal::Settlement(E::TermsOutOfRange)), "change {i}, experimental: {experimental}");
+            assert_eq!(
+                refusal,
+                Err(Refusal::Settlement(E::TermsOutOfRange)),
+                "change {i}, experimental: {experimental}"
+            );
         }
     }
     let reserved = changed(default_terms(), |t| t.reserved[47] = 1);
-    w.refused(E::TermsOutOfRange, &[ix::open_market(creator.id(), creator.id(), 9, w.mint, reserved, false)], &[&creator]);
+    w.refused(
+        E::TermsOutOfRange,
+        &[ix::open_market(creator.id(), creator.id(), 9, w.mint, reserved, false)],
+        &[&creator],
+    );
     let at_the_caps = changed(experimental_terms(), |t| {
         (t.collateral_bps, t.fee_bps, t.bounty_bps) = (100_000, 1_000, 2_000);
         (t.release_max_bps, t.expiry_bps) = (5_000, 5_000);
@@ -69,7 +77,11 @@ fn floors_hold_outside_experimental_markets() {
         [|t| t.samples = 2, |t| t.response_seconds = HOUR - 1, |t| t.challenge_seconds = HOUR - 1];
     for (id, change) in (10..).zip(below) {
         let terms = changed(default_terms(), change);
-        w.refused(E::TermsBelowFloor, &[ix::open_market(creator.id(), creator.id(), id, w.mint, terms, false)], &[&creator]);
+        w.refused(
+            E::TermsBelowFloor,
+            &[ix::open_market(creator.id(), creator.id(), id, w.mint, terms, false)],
+            &[&creator],
+        );
         w.ok(&[ix::open_market(creator.id(), creator.id(), id, w.mint, terms, true)], &[&creator]);
     }
     let lowest = changed(default_terms(), |t| (t.response_seconds, t.challenge_seconds) = (HOUR, HOUR));

@@ -51,7 +51,11 @@ fn a_forged_leaf_is_convicted_by_anyone_with_the_data() {
     let renter_had = w.held(&task.renter.tokens);
     w.cancel(&task);
     w.close(&task);
-    assert_eq!(w.held(&task.renter.tokens) - renter_had, 4_000_000 + 1_000_000, "escrow of both shards and compensation");
+    assert_eq!(
+        w.held(&task.renter.tokens) - renter_had,
+        4_000_000 + 1_000_000,
+        "escrow of both shards and compensation"
+    );
     assert_eq!(w.held(&w.market_data().treasury), 350_000);
 }
 
@@ -256,7 +260,10 @@ fn late_answers_count_until_the_slash_and_not_after_it() {
 
     w.ok(&[w.slash_ix(&task, 1, &stranger)], &[&stranger]);
     let shard = w.shard(&task, 1);
-    assert_eq!((shard.state(), shard.fault, shard.bounty_to), (Some(ShardState::Slashed), Fault::Unanswered as u8, stranger.id()));
+    assert_eq!(
+        (shard.state(), shard.fault, shard.bounty_to),
+        (Some(ShardState::Slashed), Fault::Unanswered as u8, stranger.id())
+    );
     let answer = adjudicate(&w, &task, &too_late, shard.cells[0], &bob.operator);
     w.refused(E::WrongState, &[answer], &[&bob.operator]);
     w.refused(E::WrongState, &[w.slash_ix(&task, 1, &stranger)], &[&stranger]);

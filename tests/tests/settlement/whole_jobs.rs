@@ -7,7 +7,16 @@ use solana_pubkey::Pubkey;
 use std::collections::HashMap;
 
 fn everyone(w: &World) -> Vec<Actor> {
-    let w = [&w.creator, &w.renter, &w.watcher, &w.stranger, &w.alice.owner, &w.alice.operator, &w.bob.owner, &w.bob.operator];
+    let w = [
+        &w.creator,
+        &w.renter,
+        &w.watcher,
+        &w.stranger,
+        &w.alice.owner,
+        &w.alice.operator,
+        &w.bob.owner,
+        &w.bob.operator,
+    ];
     w.into_iter().cloned().collect()
 }
 
@@ -198,4 +207,33 @@ fn renters_number_their_jobs_and_keep_counting_after_a_job_is_closed() {
     let third = w.create(Spec::image());
     assert_eq!(w.job(&third).nonce, 2);
     assert_ne!(third.job, first.job);
+}
+
+#[test]
+fn the_largest_cells_fit_one_transaction() {
+    let mut w = World::new();
+    let (alice, bob) = (w.alice.clone(), w.bob.clone());
+    // Two rows of 32 KiB out of trees of 64 chunks.
+    let task = w.create(Spec::product(2, 2, assay_kernels::gemm_i8::MAX_K));
+    let work = w.claim_and_commit(&task, 0, &alice);
+    w.draw(&task, 0);
+    let number = w.shard(&task, 0).cells[0];
+    let product = w.judge(&task, &work, number, &alice.operator).unwrap();
+    // A pixel inside the set at the most iterations.
+    let one = 1i64 << assay_kernels::escape_time::FRACTION_BITS;
+    let params = assay_kernels::escape_time::Params {
+        width: 32,
+        height: 16,
+        max_iter: assay_kernels::escape_time::MAX_ITER,
+        x0: -one / 8,
+        y0: -one / 8,
+        step: 1,
+    };
+    let task = w.create(Spec { params: params.to_bytes().to_vec(), ..Spec::image() });
+    let work = w.claim_and_commit(&task, 0, &bob);
+    w.draw(&task, 0);
+    let number = w.shard(&task, 0).cells[0];
+    let pixel = w.judge(&task, &work, number, &bob.operator).unwrap();
+    println!("the largest element: {} compute units; the slowest pixel: {}", product.units, pixel.units);
+    assert!(product.units.max(pixel.units) < 1_000_000, "a client asks for no more than 1,400,000");
 }

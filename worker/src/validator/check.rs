@@ -68,6 +68,8 @@ impl Validator {
     ) -> Result<Found> {
         let (this, job, result, inputs, index) =
             (self.clone(), seen.job.clone(), result.clone(), inputs.clone(), account.index);
+        let _one_at_a_time =
+            self.computing.acquire().await.map_err(|error| WorkerError::Internal(error.to_string()))?;
         blocking(move || compare(&this, &job, index, &result, &inputs)).await
     }
 

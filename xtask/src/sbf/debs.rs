@@ -17,8 +17,6 @@ use crate::{
 pub const PINS: &str = include_str!("../../sbf/debs.sha256");
 /// Names a folder that already has the packages.
 pub const FOLDER: &str = "ASSAY_SBF_DEBS";
-/// Debian's archive of every day: what the mirror no longer has is still there. The day is that of the pins.
-const ARCHIVE: &str = "http://snapshot.debian.org/archive/debian/20261120T000000Z";
 const SUITES: [&str; 2] = ["trixie-backports", "sid"];
 
 /// One pinned package.
@@ -100,29 +98,22 @@ fn download(packages: &[Package], folder: &Path, scratch: &Path) -> Result<()> {
     }
     let mirror = mirror()?;
     say("Debian packages, 90 MB, with apt but without touching this machine's own lists");
-    let mut failure = None;
-    for (source, options) in [(mirror.as_str(), ""), (ARCHIVE, " check-valid-until=no")] {
-        match download_from(source, options, packages, folder, scratch) {
-            Ok(()) => return Ok(()),
-            Err(error) => {
-                say(&format!("the pinned versions are not all at {source}"));
-                failure = Some(error);
-            }
-        }
-    }
-    let error = failure.unwrap_or_else(|| anyhow::anyhow!("no source has them"));
-    Err(error
-        .context(format!("put the packages that xtask/sbf/debs.sha256 names into a folder and set {FOLDER} to it")))
+    download_from(&mirror, packages, folder, scratch).with_context(|| {
+        format!(
+            "this machine's mirror no longer has all pinned versions: put the packages that xtask/sbf/debs.sha256 \
+             names into a folder and set {FOLDER} to it"
+        )
+    })
 }
 
-fn download_from(source: &str, options: &str, packages: &[Package], folder: &Path, scratch: &Path) -> Result<()> {
+fn download_from(source: &str, packages: &[Package], folder: &Path, scratch: &Path) -> Result<()> {
     files::remove(scratch)?;
     for sub in ["lists/partial", "cache/archives/partial"] {
         files::create(&scratch.join(sub))?;
     }
     let list = scratch.join("sources.list");
     let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
-    let lines = SUITES.map(|suite| format!("deb [signed-by={keyring}{options}] {source} {suite} main\n"));
+    let lines = SUITES.map(|suite| format!("deb [signed-by={keyring}] {source} {suite} main\n"));
     files::write(&list, lines.concat().as_bytes())?;
     let apt = || {
         let mut apt = Command::new("apt-get");

@@ -1,7 +1,10 @@
 //! Token moves by raw instruction: the vaults are compared with the keys that accounts record, so nothing needs to be
 //! deserialised twice. Layouts and instruction numbers are SPL Token's, which Token-2022 keeps.
 
-use crate::{constants::TOKEN_PROGRAM, error::AssayError};
+use crate::{
+    constants::{ASSOCIATED_TOKEN_PROGRAM, TOKEN_PROGRAM},
+    error::AssayError,
+};
 use anchor_lang::{
     prelude::*,
     solana_program::{
@@ -52,11 +55,22 @@ pub fn read(account: &AccountInfo, token_program: &Pubkey) -> Result<TokenAccoun
     }
 }
 
-/// Checks that money owed to `owner` can be paid to `account`: a token account of the mint that `owner` holds.
+/// True for a token account that the mint's freeze authority has frozen.
+pub fn is_frozen(account: &AccountInfo) -> Result<bool> {
+    const STATE_AT: usize = 108;
+    const FROZEN: u8 = 2;
+    Ok(account.try_borrow_data()?.get(STATE_AT) == Some(&FROZEN))
+}
+
+/// Checks that money owed to `owner` can be paid to `account`: its associated token account. Anyone may call for a
+/// payment, so no other account will do: a program's address can own many, for many people.
 pub fn check_destination(account: &AccountInfo, token_program: &Pubkey, mint: &Pubkey, owner: &Pubkey) -> Result<()> {
+    let seeds = [owner.as_ref(), token_program.as_ref(), mint.as_ref()];
+    let (address, _) = Pubkey::find_program_address(&seeds, &ASSOCIATED_TOKEN_PROGRAM);
     let token = read(account, token_program)?;
     require_keys_eq!(token.mint, *mint, AssayError::WrongMint);
     require_keys_eq!(token.owner, *owner, AssayError::WrongTokenOwner);
+    require_keys_eq!(*account.key, address, AssayError::WrongTokenOwner);
     Ok(())
 }
 

@@ -161,11 +161,8 @@ pub fn slash_unanswered(ctx: Context<SlashUnanswered>) -> Result<()> {
     let now = sysvar::now()?;
     let (job, mut shard) = (a.job.load()?, a.shard.load_mut()?);
     require_keys_eq!(shard.job, a.job.key(), AssayError::WrongJob);
-    let open = rules::shard::unanswered(&shard, &job.terms);
-    rules::shard::slash_unanswered(&mut shard, &job.terms, &a.caller.key(), &now)?;
-    let number = usize::try_from(open.trailing_zeros()).ok().and_then(|i| shard.cells.get(i)).copied();
-    let range = job.terms.shard(shard.index).ok_or(AssayError::NoSuchShard)?;
-    let place = range.place(number.ok_or(AssayError::NoSuchCell)?)?;
+    let late = rules::shard::slash_unanswered(&mut shard, &job.terms, &a.caller.key(), &now)?;
+    let place = job.terms.shard(shard.index).ok_or(AssayError::NoSuchShard)?.place(late)?;
     emit!(ShardSlashed {
         shard: a.shard.key(),
         provider: shard.provider,

@@ -102,10 +102,11 @@ fn end_claim(ctx: Context<EndClaim>, expired: bool) -> Result<()> {
         require_keys_eq!(job.vault, a.job_vault.key(), AssayError::WrongVault);
         require_keys_eq!(job.terms.mint, a.mint.key(), AssayError::WrongMint);
         require_keys_eq!(job.terms.token_program, a.token_program.key(), AssayError::WrongTokenProgram);
+        let frozen = token::is_frozen(&a.stake_vault)? || token::is_frozen(&a.job_vault)?;
         let penalty = if expired {
-            rules::shard::expire(&mut job, &mut provider, &mut shard, &now)?
+            rules::shard::expire(&mut job, &mut provider, &mut shard, frozen, &now)?
         } else {
-            rules::shard::release(&mut job, &mut provider, &mut shard, &a.caller.key(), &now)?
+            rules::shard::release(&mut job, &mut provider, &mut shard, &a.caller.key(), frozen, &now)?
         };
         (penalty, provider.market, provider.owner, provider.bump)
     };

@@ -28,9 +28,12 @@ pub fn header(data: &[u8]) -> Result<EvidenceHeader> {
     Ok(header)
 }
 
-/// Takes a fresh, all-zero account of this program (made in the same transaction) for the signer's evidence.
-pub fn init_evidence(ctx: Context<UseEvidence>) -> Result<()> {
+/// Takes a fresh, all-zero account of this program for the signer's evidence. The account lies at the address that
+/// `create_account_with_seed` gives the signer, so nobody can take another's.
+pub fn init_evidence(ctx: Context<UseEvidence>, seed: String) -> Result<()> {
     let a = ctx.accounts;
+    let address = Pubkey::create_with_seed(a.owner.key, &seed, &crate::ID).map_err(|_| AssayError::WrongAddress)?;
+    require_keys_eq!(address, a.evidence.key(), AssayError::WrongAddress);
     let mut data = a.evidence.try_borrow_mut_data()?;
     require!(data.len() <= MAX_EVIDENCE_BYTES, AssayError::EvidenceBounds);
     let head = data.get_mut(..EVIDENCE_HEADER_BYTES).ok_or(AssayError::EvidenceBounds)?;

@@ -6,7 +6,7 @@ use crate::{
     constants::*,
     error::AssayError,
     events::*,
-    rules::terms::{Wish, check_geometry, samples_for, size_job},
+    rules::terms::{Limits, Wish, check_geometry, samples_for, size_job},
     seeds,
     state::{CostClass, InputTree, Job, Kernel, Market, PAUSED, Renter},
 };
@@ -121,7 +121,12 @@ pub fn create_job(ctx: Context<CreateJob>, request: JobRequest) -> Result<()> {
         }
         let t = &mut job.terms;
         t.classes = u8::try_from(classes).map_err(|_| AssayError::VerifierAnswer)?;
-        let leaves = check_geometry(t.classes(), kernel.cell_bytes_max, kernel.leaf_bytes_max)?;
+        let limits = Limits {
+            cell_bytes: kernel.cell_bytes_max,
+            leaf_bytes: kernel.leaf_bytes_max,
+            stages: kernel.stages,
+        };
+        let leaves = check_geometry(t.classes(), &limits)?;
         let wish = Wish {
             price_start: request.price_start,
             price_max: request.price_max,

@@ -81,6 +81,7 @@ pub fn register_kernel(ctx: Context<RegisterKernel>, id: u16) -> Result<()> {
     kernel.evidence_bytes_max = d.evidence_bytes_max;
     kernel.semantics = d.version;
     kernel.classes_max = d.max_cost_classes;
+    kernel.flags = d.flags;
     kernel.name = d.name;
     emit!(KernelRegistered {
         kernel: a.kernel.key(),

@@ -103,9 +103,10 @@ pub fn seize(ctx: Context<MoveShardMoney>) -> Result<()> {
     let a = ctx.accounts;
     a.check()?;
     let now = sysvar::now()?;
+    let frozen = token::is_frozen(&a.stake_vault)? || token::is_frozen(&a.job_vault)?;
     let amount = {
         let (mut job, mut provider, mut shard) = (a.job.load_mut()?, a.provider.load_mut()?, a.shard.load_mut()?);
-        rules::shard::seize(&mut job, &mut provider, &mut shard, &now)?
+        rules::shard::seize(&mut job, &mut provider, &mut shard, frozen, &now)?
     };
     a.provider_to_job(amount)?;
     emit!(CollateralSeized { shard: a.shard.key(), provider: a.provider.key(), amount });

@@ -38,14 +38,15 @@ pub fn collateral(price: u64, collateral_bps: u32, amplification_bps: u32) -> Re
     share_ceil(share_ceil(price, amplification_bps)?, collateral_bps)
 }
 
-/// The penalty for giving a claim back after `held` of `execute_seconds`: from `min_bps` to `max_bps` of the price.
+/// The penalty for giving a claim back after `held` of `execute_seconds`: from `min_bps` to `max_bps` of the price,
+/// rounded up, so that holding work of a tiny price is not free.
 pub fn release_penalty(price: u64, min_bps: u16, max_bps: u16, held: i64, execute_seconds: u32) -> Result<u64> {
     let span = u64::from(max_bps.checked_sub(min_bps).ok_or(AssayError::Overflow)?);
     let whole = u64::from(execute_seconds.max(1));
     let held = u64::try_from(held.max(0)).map_err(|_| AssayError::Overflow)?.min(whole);
     let grown = span.checked_mul(held).and_then(|p| p.checked_div(whole)).ok_or(AssayError::Overflow)?;
     let bps = u64::from(min_bps).checked_add(grown).ok_or(AssayError::Overflow)?;
-    share_floor(price, u32::try_from(bps).map_err(|_| AssayError::Overflow)?)
+    share_ceil(price, u32::try_from(bps).map_err(|_| AssayError::Overflow)?)
 }
 
 /// How a settled shard's escrow is divided. `pay + fee == price`.

@@ -102,21 +102,29 @@ pub fn execution_deadline(shard: &Shard, terms: &JobTerms) -> Deadline {
 }
 
 /// Claimed -> Open, by the operator. Returns the penalty, base units, to be moved from stake vault to job vault.
-pub fn release(job: &mut Job, provider: &mut Provider, shard: &mut Shard, operator: &Pubkey, now: &Now) -> Result<u64> {
+/// `frozen`: the mint's freeze authority has frozen one of the two vaults, so nothing can move and nothing is owed.
+pub fn release(
+    job: &mut Job,
+    provider: &mut Provider,
+    shard: &mut Shard,
+    operator: &Pubkey,
+    frozen: bool,
+    now: &Now,
+) -> Result<u64> {
     state_is(shard, &[ShardState::Claimed])?;
     ensure(provider.is_operator(operator), AssayError::NotAuthorized)?;
     let t = &job.terms;
     let held = now.time.saturating_sub(shard.claimed_at);
     let penalty = money::release_penalty(shard.price, t.release_min_bps, t.release_max_bps, held, t.execute_seconds)?;
-    give_back(job, provider, shard, penalty, now)
+    give_back(job, provider, shard, if frozen { 0 } else { penalty }, now)
 }
 
-/// Claimed -> Open, by anyone once the time to commit is over. Returns the penalty, base units.
-pub fn expire(job: &mut Job, provider: &mut Provider, shard: &mut Shard, now: &Now) -> Result<u64> {
+/// Claimed -> Open, by anyone once the time to commit is over. Returns the penalty, base units; see [`release`].
+pub fn expire(job: &mut Job, provider: &mut Provider, shard: &mut Shard, frozen: bool, now: &Now) -> Result<u64> {
     state_is(shard, &[ShardState::Claimed])?;
     ensure(execution_deadline(shard, &job.terms).passed(now), AssayError::TooEarly)?;
-    let penalty = money::share_floor(shard.price, u32::from(job.terms.expiry_bps))?;
-    give_back(job, provider, shard, penalty, now)
+    let penalty = money::share_ceil(shard.price, u32::from(job.terms.expiry_bps))?;
+    give_back(job, provider, shard, if frozen { 0 } else { penalty }, now)
 }
 
 fn give_back(job: &mut Job, provider: &mut Provider, shard: &mut Shard, penalty: u64, now: &Now) -> Result<u64> {
@@ -178,16 +186,26 @@ pub enum Roll {
     RolledOut,
 }
 
+/// True when a missed window can't be held against the provider: within an hour of slots after a cluster restart that
+/// came after the commitment, and once the window's seed could have been recorded and closed again.
+fn roll_is_free(shard: &Shard, now: &Now) -> bool {
+    let grace = SLOTS_PER_SECOND.saturating_mul(u64::from(RESTART_GRACE_SECONDS));
+    let restarted = now.last_restart_slot > shard.committed_slot;
+    let kept =
+        Deadline { opened_at: shard.committed_at, opened_slot: shard.committed_slot, seconds: SEED_KEEP_SECONDS };
+    (restarted && now.slot < now.last_restart_slot.saturating_add(grace)) || kept.passed(now)
+}
+
 /// Committed -> Committed with a new window, or -> Slashed once the rolls have used up the lock. The handler has made
 /// sure that the old window has aged out and that no seed of it exists.
 pub fn roll(shard: &mut Shard, terms: &JobTerms, roller: &Pubkey, now: &Now) -> Result<Roll> {
     state_is(shard, &[ShardState::Committed])?;
-    let step = shard.collateral.div_ceil(u64::from(terms.samples.max(1)));
+    let step = if roll_is_free(shard, now) { 0 } else { shard.collateral.div_ceil(u64::from(terms.samples.max(1))) };
     let owed = shard.owed_renter.checked_add(step).ok_or(AssayError::Overflow)?.min(shard.collateral);
     let added = owed.checked_sub(shard.owed_renter).ok_or(AssayError::Overflow)?;
     shard.rolls = shard.rolls.saturating_add(1);
     shard.owed_renter = owed;
-    if owed >= shard.collateral {
+    if step > 0 && owed >= shard.collateral {
         slash(shard, terms, Fault::RolledOut, roller, now)?;
         return Ok(Roll::RolledOut);
     }
@@ -258,15 +276,19 @@ pub fn adjudicate(shard: &mut Shard, terms: &JobTerms, number: u64, matches: boo
     Ok(Verdict::Answered)
 }
 
-/// Slashes when a drawn or named cell is past its due time.
-pub fn slash_unanswered(shard: &mut Shard, terms: &JobTerms, caller: &Pubkey, now: &Now) -> Result<()> {
+/// Slashes when a drawn or named cell is past its due time. Returns the number of such a cell.
+pub fn slash_unanswered(shard: &mut Shard, terms: &JobTerms, caller: &Pubkey, now: &Now) -> Result<u64> {
     state_is(shard, &[ShardState::Committed, ShardState::Sampled])?;
     let open = unanswered(shard, terms);
     ensure(open != 0, AssayError::NothingUnanswered)?;
-    let drawn_late = open & run_of_bits(0, shard.drawn) != 0 && draw_due(shard, terms).passed(now);
-    let named_late = open & run_of_bits(terms.samples, shard.named) != 0 && named_due(shard, terms).passed(now);
-    ensure(drawn_late || named_late, AssayError::TooEarly)?;
-    slash(shard, terms, Fault::Unanswered, caller, now)
+    let drawn = if draw_due(shard, terms).passed(now) { run_of_bits(0, shard.drawn) } else { 0 };
+    let named = if named_due(shard, terms).passed(now) { run_of_bits(terms.samples, shard.named) } else { 0 };
+    let late = open & (drawn | named);
+    ensure(late != 0, AssayError::TooEarly)?;
+    let first = usize::try_from(late.trailing_zeros()).map_err(|_| AssayError::Overflow)?;
+    let cell = shard.cells.get(first).copied().ok_or(AssayError::NoSuchCell)?;
+    slash(shard, terms, Fault::Unanswered, caller, now)?;
+    Ok(cell)
 }
 
 /// Divides the lock into debts. The lock itself stays locked until the debts are moved; job and provider are told then.
@@ -328,7 +350,9 @@ pub fn settle(job: &mut Job, provider: &mut Provider, shard: &mut Shard, now: &N
 
 /// Moves the renter's and the treasury's part of a slashed lock. Returns what goes from stake vault to job vault.
 /// A bounty that nobody fetched in 30 days goes to the treasury with it.
-pub fn seize(job: &mut Job, provider: &mut Provider, shard: &mut Shard, now: &Now) -> Result<u64> {
+/// `frozen`: one of the two vaults is frozen. Then only the shard's work ends, which frees the renter's escrow of it;
+/// the debts stay locked and can be moved by another call once the vaults are thawed.
+pub fn seize(job: &mut Job, provider: &mut Provider, shard: &mut Shard, frozen: bool, now: &Now) -> Result<u64> {
     state_is(shard, &[ShardState::Slashed])?;
     let waited = Deadline { opened_at: shard.ended_at, opened_slot: shard.ended_slot, seconds: BOUNTY_WAIT_SECONDS };
     let forfeited = if waited.passed(now) { shard.owed_bounty } else { 0 };
@@ -336,13 +360,16 @@ pub fn seize(job: &mut Job, provider: &mut Provider, shard: &mut Shard, now: &No
     let amount = shard.owed_renter.checked_add(treasury).ok_or(AssayError::Overflow)?;
     // `collateral` is what the lock still holds for this shard. The first seizure also ends the shard's work.
     let first = shard.seized == 0;
-    ensure(first || amount > 0, AssayError::NothingOwed)?;
+    ensure(first || (amount > 0 && !frozen), AssayError::NothingOwed)?;
     if first {
         shard.seized = 1;
         job.active = job.active.checked_sub(1).ok_or(AssayError::Overflow)?;
         job.slashed = increment(job.slashed)?;
         provider.active = provider.active.checked_sub(1).ok_or(AssayError::Overflow)?;
         provider.slashed = provider.slashed.checked_add(1).ok_or(AssayError::Overflow)?;
+    }
+    if frozen {
+        return Ok(0);
     }
     job.fees_owed = job.fees_owed.checked_add(treasury).ok_or(AssayError::Overflow)?;
     job.compensated = job.compensated.checked_add(shard.owed_renter).ok_or(AssayError::Overflow)?;
@@ -383,5 +410,4 @@ pub fn closable(shard: &Shard, job: &Job, now: &Now) -> bool {
 }
 
 #[cfg(test)]
-#[path = "shard_tests.rs"]
 mod tests;

@@ -36,7 +36,9 @@ pub fn check_market(terms: &Terms, experimental: bool) -> Result<()> {
         experimental
             || (terms.samples >= SAMPLES_FLOOR
                 && terms.response_seconds >= RESPONSE_FLOOR_SECONDS
-                && terms.challenge_seconds >= CHALLENGE_FLOOR_SECONDS),
+                && terms.challenge_seconds >= CHALLENGE_FLOOR_SECONDS
+                && terms.release_min_bps >= RELEASE_FLOOR_BPS
+                && terms.expiry_bps >= EXPIRY_FLOOR_BPS),
         AssayError::TermsBelowFloor,
     )
 }
@@ -69,8 +71,19 @@ pub struct JobSize {
     pub escrow: u64,
 }
 
+/// What a kernel declared of itself when it was registered.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Most bytes of a cell.
+    pub cell_bytes: u32,
+    /// Most bytes of a leaf.
+    pub leaf_bytes: u32,
+    /// Stages; A was declared for so many.
+    pub stages: u8,
+}
+
 /// Checks the geometry that a verifier stated against the program's limits and the kernel's own.
-pub fn check_geometry(classes: &[CostClass], cell_bytes_max: u32, leaf_bytes_max: u32) -> Result<u64> {
+pub fn check_geometry(classes: &[CostClass], limits: &Limits) -> Result<u64> {
     ensure(!classes.is_empty() && classes.len() <= MAX_CLASSES, AssayError::VerifierAnswer)?;
     let (mut leaves, mut cost) = (0u64, 0u64);
     for class in classes {
@@ -79,9 +92,9 @@ pub fn check_geometry(classes: &[CostClass], cell_bytes_max: u32, leaf_bytes_max
                 && class.cost > 0
                 && class.cells_per_leaf > 0
                 && class.cell_bytes > 0
-                && class.cell_bytes <= cell_bytes_max.min(MAX_CELL_BYTES)
-                && class.cells_per_leaf.checked_mul(class.cell_bytes).is_some_and(|b| b <= leaf_bytes_max.min(MAX_LEAF_BYTES))
-                && class.stage < 32,
+                && class.cell_bytes <= limits.cell_bytes.min(MAX_CELL_BYTES)
+                && class.cells_per_leaf.checked_mul(class.cell_bytes).is_some_and(|b| b <= limits.leaf_bytes.min(MAX_LEAF_BYTES))
+                && class.stage < u32::from(limits.stages),
             AssayError::VerifierAnswer,
         )?;
         leaves = leaves.checked_add(class_leaves(class)?).ok_or(AssayError::Overflow)?;
@@ -97,6 +110,7 @@ pub fn size_job(leaves: u64, align: u64, wish: &Wish) -> Result<JobSize> {
     ensure(
         wish.price_start >= 1
             && wish.price_start <= wish.price_max
+            && wish.price_start >= wish.price_max / PRICE_SPAN_CAP
             && (1..=DURATION_CAP_SECONDS).contains(&wish.execute_seconds)
             && wish.ramp_seconds <= DURATION_CAP_SECONDS
             && wish.life_seconds >= 1

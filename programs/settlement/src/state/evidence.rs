@@ -1,7 +1,7 @@
 //! Evidence: bytes too large for one transaction, written in pieces by their owner and read by adjudication.
 //!
-//! The account is made with a seed (`create_account_with_seed`, owned by this program, all zero) in the same transaction
-//! as `init_evidence`. Offsets of openings count from the account's first byte, this header included.
+//! The account is made with a seed of its owner (`create_account_with_seed`, owned by this program, all zero), then
+//! `init_evidence` takes it. Offsets of openings count from the account's first byte, this header included.
 
 use anchor_lang::prelude::*;
 use bytemuck::{Pod, Zeroable};

@@ -27,7 +27,8 @@ pub struct CostClass {
 
 /// An input: an RFC 6962 tree over chunks of 1,024 bytes.
 #[zero_copy]
-#[derive(Debug, PartialEq, Eq, AnchorSerialize, AnchorDeserialize)]
+#[derive(Debug, PartialEq, Eq, borsh::BorshSerialize, borsh::BorshDeserialize)]
+#[borsh(crate = "anchor_lang::prelude::borsh")]
 pub struct InputTree {
     /// Its root.
     pub root: [u8; 32],

@@ -39,8 +39,10 @@ pub struct Kernel {
     pub semantics: u32,
     /// Most cost classes of a job.
     pub classes_max: u16,
+    /// Bit 0: cells differ in cost depending on params and data, and draws do not follow that: A does not cover it.
+    pub flags: u8,
     /// Zero.
-    pub padding: [u8; 6],
+    pub padding: [u8; 5],
     /// Name, ASCII, zero padded. For people only: a kernel is known by its verifier and number.
     pub name: [u8; 24],
     /// Zero.

@@ -9,7 +9,8 @@ pub const PAUSED: u8 = 2;
 
 /// What a job of this market is dealt under. A job keeps its own copy: later changes do not touch it.
 #[zero_copy]
-#[derive(Debug, PartialEq, Eq, AnchorSerialize, AnchorDeserialize)]
+#[derive(Debug, PartialEq, Eq, borsh::BorshSerialize, borsh::BorshDeserialize)]
+#[borsh(crate = "anchor_lang::prelude::borsh")]
 pub struct Terms {
     /// Smallest part of a challenge's bond, base units.
     pub bond_base: u64,

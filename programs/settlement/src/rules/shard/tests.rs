@@ -102,7 +102,8 @@ fn an_unanswered_cell_is_slashed_only_when_due() {
     assert_eq!(slash_unanswered(&mut s, &j.terms, &key(2), &at(359)), Err(AssayError::TooEarly));
     let halted = Now { time: 9_999, slot: at(60).slot + 10, last_restart_slot: 0 };
     assert_eq!(slash_unanswered(&mut s, &j.terms, &key(2), &halted), Err(AssayError::TooEarly));
-    slash_unanswered(&mut s, &j.terms, &key(2), &at(360)).unwrap();
+    let cell = slash_unanswered(&mut s, &j.terms, &key(2), &at(360)).unwrap();
+    assert!(s.cells[..3].contains(&cell));
     assert_eq!((s.state(), s.fault, s.bounty_to), (Some(ShardState::Slashed), Fault::Unanswered as u8, key(2)));
     assert_eq!(s.owed_renter + s.owed_bounty + s.owed_treasury, s.collateral);
 }
@@ -136,7 +137,7 @@ fn named_cells_are_due_on_their_own_and_only_once() {
     assert_eq!(slash_unanswered(&mut s, &j.terms, &key(2), &at(518)), Err(AssayError::TooEarly));
     adjudicate(&mut s, &j.terms, 15, true, &key(1), &at(400)).unwrap();
     assert_eq!(unanswered(&s, &j.terms).count_ones(), 1, "a cell named twice is answered once");
-    slash_unanswered(&mut s, &j.terms, &key(2), &at(519)).unwrap();
+    assert_eq!(slash_unanswered(&mut s, &j.terms, &key(2), &at(519)), Ok(0), "the late one, not the first");
 }
 
 #[test]
@@ -160,12 +161,42 @@ fn rolling_a_window_costs_a_kth_of_the_lock_until_it_is_used_up() {
 }
 
 #[test]
+fn a_restart_or_a_closed_seed_makes_rolling_free() {
+    let (mut j, mut p, mut s) = (job(), provider(1), shard(0));
+    claim(&mut j, &mut p, &mut s, &claim_of(1), &at(10)).unwrap();
+    commit(&mut s, &p, &key(1), [7; 32], &at(20)).unwrap();
+    let restarted = Now { last_restart_slot: 1_000, slot: 1_000 + 7_199, time: 4_000 };
+    for _ in 0..9 {
+        assert_eq!(roll(&mut s, &j.terms, &key(2), &restarted), Ok(Roll::Rolled { owed: 0 }));
+    }
+    let step = s.collateral.div_ceil(3);
+    assert_eq!(roll(&mut s, &j.terms, &key(2), &Now { slot: 8_200, ..restarted }), Ok(Roll::Rolled { owed: step }));
+    assert_eq!(roll(&mut s, &j.terms, &key(2), &at(20 + 30 * 86_400)), Ok(Roll::Rolled { owed: 0 }));
+}
+
+#[test]
+fn frozen_vaults_hold_nobody_elses_money() {
+    let (mut j, mut p, mut s) = (job(), provider(1), shard(0));
+    claim(&mut j, &mut p, &mut s, &claim_of(1), &at(10)).unwrap();
+    assert_eq!(expire(&mut j, &mut p, &mut s, true, &at(110)), Ok(0), "the penalty can't be moved, so it is waived");
+    assert_eq!((p.locked, p.staked, j.active), (0, STAKE, 0));
+    let (mut j, mut p, mut s) = sampled();
+    adjudicate(&mut s, &j.terms, 1, false, &key(2), &at(70)).unwrap();
+    let owed = (s.owed_renter, s.owed_treasury);
+    assert_eq!(seize(&mut j, &mut p, &mut s, true, &at(80)), Ok(0));
+    assert_eq!((j.active, j.slashed, p.active, s.owed_renter, s.owed_treasury), (0, 1, 0, owed.0, owed.1));
+    assert_eq!(seize(&mut j, &mut p, &mut s, true, &at(80)), Err(AssayError::NothingOwed));
+    assert_eq!(seize(&mut j, &mut p, &mut s, false, &at(90)), Ok(owed.0 + owed.1), "thawed: the debts move once");
+    assert_eq!(seize(&mut j, &mut p, &mut s, false, &at(90)), Err(AssayError::NothingOwed));
+}
+
+#[test]
 fn a_claim_that_comes_back_gives_the_ramp_its_time_back() {
     let (mut j, mut p, mut s) = (job(), provider(1), shard(0));
     claim(&mut j, &mut p, &mut s, &claim_of(1), &at(10)).unwrap();
-    assert_eq!(expire(&mut j, &mut p, &mut s, &at(109)), Err(AssayError::TooEarly));
+    assert_eq!(expire(&mut j, &mut p, &mut s, false, &at(109)), Err(AssayError::TooEarly));
     let price = s.price;
-    assert_eq!(expire(&mut j, &mut p, &mut s, &at(110)).unwrap(), price / 4);
+    assert_eq!(expire(&mut j, &mut p, &mut s, false, &at(110)).unwrap(), price.div_ceil(4));
     assert_eq!((s.ramp_from, p.locked, j.active), (100, 0, 0));
     claim(&mut j, &mut p, &mut s, &claim_of(1), &at(110)).unwrap();
     assert_eq!(s.price, price, "the auction goes on where the claim interrupted it");
@@ -215,6 +246,7 @@ enum Op {
     Bounty,
     Cancel,
     Refund,
+    Freeze(bool),
 }
 
 fn ops() -> impl Strategy<Value = Vec<(Op, u32, u16)>> {
@@ -233,6 +265,7 @@ fn ops() -> impl Strategy<Value = Vec<(Op, u32, u16)>> {
         3 => Just(Op::Seize),
         2 => Just(Op::Bounty),
         1 => Just(Op::Refund),
+        1 => any::<bool>().prop_map(Op::Freeze),
     ];
     let op = prop_oneof![60 => op, 1 => Just(Op::Cancel)];
     proptest::collection::vec((op, 0..SHARDS, 0u16..200), 0..120)
@@ -246,6 +279,7 @@ struct Ledger {
     stake_vaults: [u64; 2],
     paid_out: u64,
     now: Now,
+    frozen: bool,
 }
 
 impl Ledger {
@@ -261,6 +295,7 @@ impl Ledger {
             stake_vaults: [STAKE; 2],
             paid_out: 0,
             now: at(1),
+            frozen: false,
         }
     }
 
@@ -273,13 +308,15 @@ impl Ledger {
         let (j, s, now) = (&mut self.job, &mut self.shards[i], self.now);
         let p = &mut self.providers[who];
         match op {
+            // Frozen vaults move nothing: the token program refuses.
+            Op::Settle | Op::Bounty | Op::Refund if self.frozen => return Err(AssayError::Overflow),
             Op::Claim(n) => {
                 let claim_ = Claim { provider: key(100 + n), operator: key(1), terms_hash: [0; 32], min_price: 0 };
                 claim(j, &mut self.providers[usize::from(*n)], s, &claim_, &now)?;
             }
             Op::Release | Op::Expire => {
                 let penalty =
-                    if matches!(op, Op::Release) { release(j, p, s, &key(1), &now)? } else { expire(j, p, s, &now)? };
+                    if matches!(op, Op::Release) { release(j, p, s, &key(1), self.frozen, &now)? } else { expire(j, p, s, self.frozen, &now)? };
                 self.stake_vaults[who] -= penalty;
                 self.job_vault += penalty;
             }
@@ -293,7 +330,9 @@ impl Ledger {
                 let matches = matches!(op, Op::Answer(_));
                 adjudicate(s, &j.terms, u64::from(*c), matches, &key(2), &now)?;
             }
-            Op::SlashLate => slash_unanswered(s, &j.terms, &key(2), &now)?,
+            Op::SlashLate => {
+                slash_unanswered(s, &j.terms, &key(2), &now)?;
+            }
             Op::Settle => {
                 assert_eq!(unanswered(s, &j.terms) & demanded(s, &j.terms), unanswered(s, &j.terms));
                 let paid = settle(j, p, s, &now)?;
@@ -301,7 +340,7 @@ impl Ledger {
                 self.stake_vaults[who] = self.stake_vaults[who] + paid.to_provider - paid.to_job;
             }
             Op::Seize => {
-                let amount = seize(j, p, s, &now)?;
+                let amount = seize(j, p, s, self.frozen, &now)?;
                 self.stake_vaults[who] -= amount;
                 self.job_vault += amount;
             }
@@ -310,6 +349,7 @@ impl Ledger {
                 self.stake_vaults[who] -= amount;
                 self.paid_out += amount;
             }
+            Op::Freeze(frozen) => self.frozen = *frozen,
             Op::Cancel => j.cancelled = 1,
             Op::Refund => {
                 let owed = j.owed(&now).unwrap();
@@ -360,6 +400,7 @@ proptest! {
             }
             l.check();
         }
+        l.frozen = false;
         // Everyone gets out: time passes, anyone cranks, and every vault comes down to the stake and the fees.
         l.now = at(l.now.time + 40 * 86_400);
         for i in 0..l.shards.len() {
