@@ -7,7 +7,11 @@ use crate::error::{CliError, Result};
 /// # Errors
 /// Text that is no such amount.
 pub fn parse(text: &str, decimals: u8) -> Result<u64> {
-    let bad = |why: &str| CliError::usage(format!("\"{text}\" is no amount of this token: {why}. Nothing was sent or paid. Example: 0.25"));
+    let bad = |why: &str| {
+        CliError::usage(format!(
+            "\"{text}\" is no amount of this token: {why}. Nothing was sent or paid. Example: 0.25"
+        ))
+    };
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
     if !digits(whole) || !digits(fraction) || (whole.is_empty() && fraction.is_empty()) {
@@ -37,7 +41,13 @@ pub fn show(amount: u64, decimals: u8) -> String {
 
 /// A change of an amount, with its sign.
 pub fn show_change(before: u64, after: u64, decimals: u8) -> String {
-    let sign = if after > before { "+" } else if after < before { "-" } else { "" };
+    let sign = if after > before {
+        "+"
+    } else if after < before {
+        "-"
+    } else {
+        ""
+    };
     format!("{sign}{}", show(before.abs_diff(after), decimals))
 }
 

@@ -20,7 +20,8 @@ impl Console {
     /// (a program is calling) is not set.
     pub fn process(json: bool) -> Self {
         let called_by_program = std::env::var_os("NO_DNA").is_some_and(|value| !value.is_empty() && value != "0");
-        let interactive = !json && !called_by_program && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+        let interactive =
+            !json && !called_by_program && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
         Self::new(json, interactive, Box::new(std::io::stdout()), Box::new(std::io::stderr()))
     }
 
@@ -57,7 +58,8 @@ impl Console {
     /// A value that JSON can't hold, which none of ours is.
     pub fn document(&self, value: &impl Serialize) -> Result<()> {
         if self.json {
-            let text = serde_json::to_string(value).map_err(|e| CliError::internal(format!("the result is not JSON: {e}")))?;
+            let text =
+                serde_json::to_string(value).map_err(|e| CliError::internal(format!("the result is not JSON: {e}")))?;
             line(&self.out, &text);
         }
         Ok(())
@@ -72,7 +74,9 @@ impl Console {
             return Ok(());
         }
         if !self.interactive {
-            return Err(CliError::usage("this spends money and nobody can be asked here. Nothing was sent or paid. Check the quote, then repeat the command with --yes"));
+            return Err(CliError::usage(
+                "this spends money and nobody can be asked here. Nothing was sent or paid. Check the quote, then repeat the command with --yes",
+            ));
         }
         self.note(format!("{question} [y/N]"));
         let mut answer = String::new();
@@ -86,7 +90,8 @@ impl Console {
     /// Reports an error: text on stderr, with `--json` also a document on stdout.
     pub fn fail(&self, error: &CliError) {
         if self.json {
-            let document = serde_json::json!({"error": {"code": error.code, "exit": error.exit as u8, "message": error.message}});
+            let document =
+                serde_json::json!({"error": {"code": error.code, "exit": error.exit as u8, "message": error.message}});
             line(&self.out, &document.to_string());
         }
         self.note(error.to_string());

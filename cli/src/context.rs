@@ -83,7 +83,9 @@ impl<'a> Context<'a> {
     /// A missing or broken file (exit code 3); what is in it is never shown.
     pub fn keypair(&self) -> Result<Arc<Keypair>> {
         let path = self.global.keypair.clone().or_else(|| SolanaSettings::read().keypair);
-        let path = path.ok_or_else(|| CliError::usage("no keypair is named. Give --keypair PATH, or make one with solana-keygen"))?;
+        let path = path.ok_or_else(|| {
+            CliError::usage("no keypair is named. Give --keypair PATH, or make one with solana-keygen")
+        })?;
         read_keypair(&path).map(Arc::new)
     }
 
@@ -104,7 +106,14 @@ impl<'a> Context<'a> {
         self.reach().await?;
         if let Some(address) = self.global.market {
             let data = self.reader.find_market(&address).await?;
-            let data = data.ok_or_else(|| CliError::not_found("no-such-market", format!("there is no market {address} on this chain. Nothing was sent or paid. Check --market and --url")))?;
+            let data = data.ok_or_else(|| {
+                CliError::not_found(
+                    "no-such-market",
+                    format!(
+                        "there is no market {address} on this chain. Nothing was sent or paid. Check --market and --url"
+                    ),
+                )
+            })?;
             return Ok(MarketAt { address, data });
         }
         let space = u64::try_from(assay_settlement::state::space_of::<Market>()).unwrap_or(u64::MAX);
@@ -119,10 +128,15 @@ impl<'a> Context<'a> {
         }
         match markets.as_slice() {
             [one] => Ok(*one),
-            [] => Err(CliError::not_found("no-market", "there is no market on this chain. Nothing was sent or paid. Check --url, or open one with `assay market open`")),
+            [] => Err(CliError::not_found(
+                "no-market",
+                "there is no market on this chain. Nothing was sent or paid. Check --url, or open one with `assay market open`",
+            )),
             several => {
                 let list = several.iter().map(|m| m.address.to_string()).collect::<Vec<_>>().join(", ");
-                Err(CliError::usage(format!("there are several markets on this chain: choose one with --market. {list}")))
+                Err(CliError::usage(format!(
+                    "there are several markets on this chain: choose one with --market. {list}"
+                )))
             }
         }
     }
@@ -171,12 +185,21 @@ impl<'a> Context<'a> {
 /// A missing or broken file; what is in it is never shown.
 pub fn read_keypair(path: &Path) -> Result<Keypair> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| CliError::file("keypair-unreadable", format!("the keypair {shown} can't be read: {e}. Nothing was sent or paid. Check --keypair.")))?;
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        CliError::file(
+            "keypair-unreadable",
+            format!("the keypair {shown} can't be read: {e}. Nothing was sent or paid. Check --keypair."),
+        )
+    })?;
     let bytes: Option<Vec<u8>> = serde_json::from_str(&text).ok();
-    bytes
-        .and_then(|bytes| Keypair::try_from(bytes.as_slice()).ok())
-        .ok_or_else(|| CliError::file("keypair-broken", format!("{shown} is not a keypair file (a JSON list of 64 bytes). Nothing was sent or paid. Check --keypair.")))
+    bytes.and_then(|bytes| Keypair::try_from(bytes.as_slice()).ok()).ok_or_else(|| {
+        CliError::file(
+            "keypair-broken",
+            format!(
+                "{shown} is not a keypair file (a JSON list of 64 bytes). Nothing was sent or paid. Check --keypair."
+            ),
+        )
+    })
 }
 
 /// The two settings of the Solana tools that are of use here.

@@ -49,14 +49,20 @@ pub fn words(event: &Event, show: impl Fn(u64) -> String) -> Option<String> {
         What::Started { backend } => format!("runs on {backend}"),
         What::Sent { .. } => return None,
         What::Skipped { job, reason } => format!("leaves job {job} alone: {reason}"),
-        What::Claimed { price, collateral } => format!("claimed for {} under {} of collateral", show(*price), show(*collateral)),
+        What::Claimed { price, collateral } => {
+            format!("claimed for {} under {} of collateral", show(*price), show(*collateral))
+        }
         What::Found => "found on the chain, not in the journal: goes on with it".to_owned(),
         What::Computed { bytes, milliseconds } => format!("computed {bytes} bytes in {milliseconds} ms"),
-        What::Committed { root, window } => format!("committed root {}..., to be drawn in window {window}", root.get(..16).unwrap_or(root)),
+        What::Committed { root, window } => {
+            format!("committed root {}..., to be drawn in window {window}", root.get(..16).unwrap_or(root))
+        }
         What::Drawn { cells } => format!("the chain drew cells {cells:?}"),
         What::Rolled { window, owed } => format!("draw window missed: owes {}, new window {window}", show(*owed)),
         What::Answered { leaf, cell, evidence: 0 } => format!("cell {cell} of leaf {leaf} re-executed on chain: right"),
-        What::Answered { leaf, cell, evidence } => format!("cell {cell} of leaf {leaf} re-executed on chain from {evidence} bytes of evidence: right"),
+        What::Answered { leaf, cell, evidence } => {
+            format!("cell {cell} of leaf {leaf} re-executed on chain from {evidence} bytes of evidence: right")
+        }
         What::Settled { price } => format!("settled at {}", show(*price)),
         What::Slashed { fault } => format!("SLASHED: {}", fault_words(*fault)),
         What::GivenBack { reason } => format!("given back: {reason}"),
@@ -69,7 +75,10 @@ pub fn words(event: &Event, show: impl Fn(u64) -> String) -> Option<String> {
         What::Draining { obligations } => format!("claims no more; {obligations} shards left to finish"),
         What::Stopped => "stopped".to_owned(),
     };
-    let shard = event.shard.map(|shard| format!("shard {} of {}: ", shard.index, short(&shard.job.to_string()))).unwrap_or_default();
+    let shard = event
+        .shard
+        .map(|shard| format!("shard {} of {}: ", shard.index, short(&shard.job.to_string())))
+        .unwrap_or_default();
     Some(format!("{shard}{text}"))
 }
 
@@ -125,7 +134,11 @@ pub async fn provider(context: &Context<'_>, args: &RunProvider) -> Result<()> {
     let events = Events::default();
     let listener = events.subscribe();
     let handle = Provider::start_with(config, backend(context.console, args.cpu), events).await?;
-    context.console.note(format!("provider {} serves results at {}. Ctrl-C: claim no more, finish what is owed; again: end now", handle.provider(), handle.serving()));
+    context.console.note(format!(
+        "provider {} serves results at {}. Ctrl-C: claim no more, finish what is owed; again: end now",
+        handle.provider(),
+        handle.serving()
+    ));
     let signals = async {
         loop {
             stopped().await?;

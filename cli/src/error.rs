@@ -111,7 +111,8 @@ impl From<ClientError> for CliError {
             Some(signature) => format!("Transaction {signature} changed nothing and cost its network fee."),
         };
         if *code == INSUFFICIENT {
-            let text = format!("an account has too little SOL or too few tokens for this. {cost} Fund it and try again.");
+            let text =
+                format!("an account has too little SOL or too few tokens for this. {cost} Fund it and try again.");
             return Self::new(Exit::Funds, "insufficient-funds", text);
         }
         match assay_client::explain(*code) {

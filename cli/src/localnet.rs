@@ -68,7 +68,13 @@ pub async fn start_chain(rpc_port: Option<u16>, slot_time: Duration) -> Result<C
 ///
 /// # Errors
 /// See [`assay_migrations::MigrationError`].
-pub async fn prepare(context: &Context<'_>, admin: &Keypair, mint: Keypair, challenge: u32, response: u32) -> Result<Report> {
+pub async fn prepare(
+    context: &Context<'_>,
+    admin: &Keypair,
+    mint: Keypair,
+    challenge: u32,
+    response: u32,
+) -> Result<Report> {
     let kernels: Vec<u16> = AnyKernel::ALL.iter().map(|kernel| kernel.id()).collect();
     let plan = Plan {
         known_programs: Some([SETTLEMENT_ELF, VERIFIER_ELF]),
@@ -88,7 +94,13 @@ pub async fn prepare(context: &Context<'_>, admin: &Keypair, mint: Keypair, chal
 pub async fn run(console: &Console, args: &Localnet) -> Result<()> {
     let wallets = Wallets::open(&args.folder.join("wallets"))?;
     let chain = start_chain(Some(args.rpc_port), Duration::from_millis(args.slot_ms)).await?;
-    let global = crate::args::Global { url: Some(chain.rpc_url().to_owned()), ws: Some(chain.ws_url().to_owned()), keypair: None, market: None, json: console.json() };
+    let global = crate::args::Global {
+        url: Some(chain.rpc_url().to_owned()),
+        ws: Some(chain.ws_url().to_owned()),
+        keypair: None,
+        market: None,
+        json: console.json(),
+    };
     let context = Context::new(&global, console)?;
 
     let admin = wallets.get("admin")?;
@@ -108,10 +120,17 @@ pub async fn run(console: &Console, args: &Localnet) -> Result<()> {
         let tokens = if name.ends_with("-operator") || *name == "admin" { 0 } else { WALLET_TOKENS };
         fund::mint_tokens(&context.sender, &admin, &report.mint, &key, tokens).await?;
         let path = wallets.path(name);
-        table.add_row([(*name).to_owned(), key.to_string(), "100".to_owned(), amount::show(tokens, DECIMALS), path.display().to_string()]);
+        table.add_row([
+            (*name).to_owned(),
+            key.to_string(),
+            "100".to_owned(),
+            amount::show(tokens, DECIMALS),
+            path.display().to_string(),
+        ]);
         listed.push(serde_json::json!({"name": name, "address": key.to_string(), "tokens": tokens, "keypair": path.display().to_string()}));
     }
-    let store_port = args.rpc_port.checked_add(2).ok_or_else(|| CliError::usage("no port follows for the content store"))?;
+    let store_port =
+        args.rpc_port.checked_add(2).ok_or_else(|| CliError::usage("no port follows for the content store"))?;
     let store = store::Store::start(store::StoreOptions {
         bind: std::net::SocketAddr::from(([127, 0, 0, 1], store_port)),
         folder: args.folder.join("store"),
@@ -144,7 +163,9 @@ pub async fn run(console: &Console, args: &Localnet) -> Result<()> {
     console.document(&document)?;
     stopped().await?;
     store.stop().await?;
-    tokio::task::spawn_blocking(move || chain.stop()).await.map_err(|e| CliError::internal(format!("stopping the chain: {e}")))
+    tokio::task::spawn_blocking(move || chain.stop())
+        .await
+        .map_err(|e| CliError::internal(format!("stopping the chain: {e}")))
 }
 
 /// Keypair files of a local chain, made once and kept, so that addresses stay the same from run to run.
@@ -154,8 +175,16 @@ struct Wallets {
 
 impl Wallets {
     const NAMES: &[&str] = &[
-        "admin", "mint", "renter", "provider-1", "provider-1-operator", "provider-2", "provider-2-operator", "provider-3",
-        "provider-3-operator", "validator",
+        "admin",
+        "mint",
+        "renter",
+        "provider-1",
+        "provider-1-operator",
+        "provider-2",
+        "provider-2-operator",
+        "provider-3",
+        "provider-3-operator",
+        "validator",
     ];
 
     fn open(folder: &Path) -> Result<Self> {

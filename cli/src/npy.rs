@@ -52,21 +52,35 @@ pub fn read_int8(path: &Path) -> Result<Matrix<i8>> {
     let shown = path.display();
     let size = fs::metadata(path).map_err(|e| missing(path, &e))?.len();
     if size > MAX_BYTES {
-        return Err(CliError::file("file-too-large", format!("{shown} has {size} bytes; a matrix file may have {MAX_BYTES} at most. Nothing was sent or paid.")));
+        return Err(CliError::file(
+            "file-too-large",
+            format!("{shown} has {size} bytes; a matrix file may have {MAX_BYTES} at most. Nothing was sent or paid."),
+        ));
     }
     let bytes = fs::read(path).map_err(|e| missing(path, &e))?;
     let mut rest = bytes.as_slice();
     let header = npyz::NpyHeader::from_reader(&mut rest).map_err(|e| {
-        CliError::file("not-npy", format!("{shown} is not a NumPy .npy file: {e}. Nothing was sent or paid. Write it with numpy.save."))
+        CliError::file(
+            "not-npy",
+            format!("{shown} is not a NumPy .npy file: {e}. Nothing was sent or paid. Write it with numpy.save."),
+        )
     })?;
     let dtype = header.dtype();
-    let is_int8 = matches!(&dtype, npyz::DType::Plain(t) if t.type_char() == npyz::TypeChar::Int && t.size_field() == 1);
+    let is_int8 =
+        matches!(&dtype, npyz::DType::Plain(t) if t.type_char() == npyz::TypeChar::Int && t.size_field() == 1);
     if !is_int8 {
-        let text = format!("{shown} holds elements of type {}; this kernel takes int8 (\"|i1\"). Nothing was sent or paid. Convert it with array.astype(numpy.int8).", dtype.descr());
+        let text = format!(
+            "{shown} holds elements of type {}; this kernel takes int8 (\"|i1\"). Nothing was sent or paid. Convert it with array.astype(numpy.int8).",
+            dtype.descr()
+        );
         return Err(CliError::file("wrong-dtype", text));
     }
     let shape_error = || {
-        let text = format!("{shown} has shape {:?}; a matrix has two dimensions, each from 1 to {}. Nothing was sent or paid.", header.shape(), u32::MAX);
+        let text = format!(
+            "{shown} has shape {:?}; a matrix has two dimensions, each from 1 to {}. Nothing was sent or paid.",
+            header.shape(),
+            u32::MAX
+        );
         CliError::file("wrong-shape", text)
     };
     let [rows, columns] = header.shape() else { return Err(shape_error()) };
@@ -76,7 +90,10 @@ pub fn read_int8(path: &Path) -> Result<Matrix<i8>> {
     }
     let expected = u64::from(rows).saturating_mul(u64::from(columns));
     if rest.len() as u64 != expected {
-        let text = format!("{shown} should hold {expected} elements and holds {}: it is damaged. Nothing was sent or paid.", rest.len());
+        let text = format!(
+            "{shown} should hold {expected} elements and holds {}: it is damaged. Nothing was sent or paid.",
+            rest.len()
+        );
         return Err(CliError::file("file-damaged", text));
     }
     let data: Vec<i8> = rest.iter().map(|byte| byte.cast_signed()).collect();
@@ -89,7 +106,10 @@ pub fn read_int8(path: &Path) -> Result<Matrix<i8>> {
 
 fn missing(path: &Path, error: &std::io::Error) -> CliError {
     let code = if error.kind() == std::io::ErrorKind::NotFound { "file-not-found" } else { "file-unreadable" };
-    CliError::file(code, format!("{} can't be read: {error}. Nothing was sent or paid. Check the path.", path.display()))
+    CliError::file(
+        code,
+        format!("{} can't be read: {error}. Nothing was sent or paid. Check the path.", path.display()),
+    )
 }
 
 /// Writes bytes that are the elements of a matrix, little-endian, row by row, as an `.npy` file. `descr` is NumPy's

@@ -14,12 +14,8 @@ pub fn png(params: &Params, counts: &[u8]) -> Result<Vec<u8>> {
     if counts.len() as u64 != params.pixels().saturating_mul(2) {
         return Err(CliError::internal("the picture does not have one count for each pixel"));
     }
-    let pixels: Vec<u8> = counts
-        .as_chunks::<2>()
-        .0
-        .iter()
-        .map(|count| colour_of(u16::from_le_bytes(*count), params.max_iter))
-        .collect();
+    let pixels: Vec<u8> =
+        counts.as_chunks::<2>().0.iter().map(|count| colour_of(u16::from_le_bytes(*count), params.max_iter)).collect();
     let failed = |error: png::EncodingError| CliError::internal(format!("the PNG could not be made: {error}"));
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, params.width, params.height);

@@ -22,18 +22,30 @@ use solana_signer::Signer;
 ///
 /// # Errors
 /// The chain can't be reached or refuses.
-pub async fn enrol(context: &Context<'_>, owner: &Keypair, market: &MarketAt, operators: &[Pubkey], endpoint: &str) -> Result<(Pubkey, Signature)> {
+pub async fn enrol(
+    context: &Context<'_>,
+    owner: &Keypair,
+    market: &MarketAt,
+    operators: &[Pubkey],
+    endpoint: &str,
+) -> Result<(Pubkey, Signature)> {
     if operators.len() > MAX_OPERATORS {
         return Err(CliError::usage(format!("a provider has {MAX_OPERATORS} operators at most. Nothing was sent")));
     }
     if endpoint.len() > URL_BYTES || !(endpoint.starts_with("http://") || endpoint.starts_with("https://")) {
-        return Err(CliError::usage(format!("the endpoint must be an http(s):// URL of at most {URL_BYTES} bytes. Nothing was sent")));
+        return Err(CliError::usage(format!(
+            "the endpoint must be an http(s):// URL of at most {URL_BYTES} bytes. Nothing was sent"
+        )));
     }
     let mut keys = [NOBODY; MAX_OPERATORS];
     for (slot, key) in keys.iter_mut().zip(operators) {
         *slot = *key;
     }
-    let profile = ProviderProfile { operators: keys, encryption_key: [0; 32], endpoint: endpoint.trim_end_matches('/').to_owned() };
+    let profile = ProviderProfile {
+        operators: keys,
+        encryption_key: [0; 32],
+        endpoint: endpoint.trim_end_matches('/').to_owned(),
+    };
     let key = owner.pubkey();
     let address = seeds::provider(&market.address, &key);
     let instruction = match context.reader.find_provider(&address).await? {
@@ -67,7 +79,12 @@ pub async fn register(context: &Context<'_>, args: &Register) -> Result<()> {
 pub async fn own(context: &Context<'_>, owner: &Pubkey, market: &MarketAt) -> Result<(Pubkey, Provider)> {
     let address = seeds::provider(&market.address, owner);
     let data = context.reader.find_provider(&address).await?;
-    let text = || format!("{owner} is not registered as a provider in market {}. Nothing was sent or paid. Run `assay provider register` first, or check --keypair and --market", market.address);
+    let text = || {
+        format!(
+            "{owner} is not registered as a provider in market {}. Nothing was sent or paid. Run `assay provider register` first, or check --keypair and --market",
+            market.address
+        )
+    };
     Ok((address, data.ok_or_else(|| CliError::not_found("not-registered", text()))?))
 }
 
@@ -101,7 +118,10 @@ pub async fn unstake(context: &Context<'_>, owner: &Keypair, market: &MarketAt, 
         return Err(CliError::new(Exit::Funds, "stake-locked", text));
     }
     let to = token::associated(&key, &market.data.mint);
-    let instructions = [token::create_associated(key, &key, &market.data.mint), ix::withdraw_stake(key, &address, &data, &market.data, to, amount)];
+    let instructions = [
+        token::create_associated(key, &key, &market.data.mint),
+        ix::withdraw_stake(key, &address, &data, &market.data, to, amount),
+    ];
     context.send(&instructions, &[owner]).await
 }
 
@@ -120,7 +140,9 @@ pub async fn deposit(context: &Context<'_>, args: &Tokens) -> Result<()> {
     let owner = context.keypair()?;
     let market = context.market().await?;
     let amount = positive(&market, &args.amount)?;
-    context.console.note("Stake is what a wrong or unproven result costs. What no claim holds can be withdrawn at any time.");
+    context
+        .console
+        .note("Stake is what a wrong or unproven result costs. What no claim holds can be withdrawn at any time.");
     context.console.confirm(&format!("Deposit {} tokens?", market.show(amount)), args.yes)?;
     let signature = stake(context, &owner, &market, amount).await?;
     report(context, &owner, &market, "deposited", amount, &signature).await
@@ -138,7 +160,14 @@ pub async fn withdraw(context: &Context<'_>, args: &Tokens) -> Result<()> {
     report(context, &owner, &market, "withdrawn", amount, &signature).await
 }
 
-async fn report(context: &Context<'_>, owner: &Keypair, market: &MarketAt, done: &str, amount: u64, signature: &Signature) -> Result<()> {
+async fn report(
+    context: &Context<'_>,
+    owner: &Keypair,
+    market: &MarketAt,
+    done: &str,
+    amount: u64,
+    signature: &Signature,
+) -> Result<()> {
     let (address, data) = own(context, &owner.pubkey(), market).await?;
     context.console.say(format!(
         "{done} {} tokens; stake {}, of which {} are locked\ntransaction {signature}",

@@ -19,7 +19,10 @@ use axum::{
 use std::{
     net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, atomic::{AtomicU64, Ordering}},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use tokio_util::sync::CancellationToken;
@@ -60,8 +63,13 @@ impl Store {
     /// A folder that can't be used, a port that is taken.
     pub async fn start(options: StoreOptions) -> Result<Self> {
         let folder = options.folder;
-        let total_bytes = prepare(&folder).map_err(|e| CliError::io(&format!("preparing the store's folder {}", folder.display()), &e))?;
-        let shelf = Arc::new(Shelf { folder, max_total_bytes: options.max_total_bytes, total_bytes: AtomicU64::new(total_bytes) });
+        let total_bytes = prepare(&folder)
+            .map_err(|e| CliError::io(&format!("preparing the store's folder {}", folder.display()), &e))?;
+        let shelf = Arc::new(Shelf {
+            folder,
+            max_total_bytes: options.max_total_bytes,
+            total_bytes: AtomicU64::new(total_bytes),
+        });
         let app = Router::new()
             .route("/{root}", get(fetch).put(keep))
             .layer(DefaultBodyLimit::max(options.max_input_bytes))
@@ -130,7 +138,9 @@ async fn fetch(State(shelf): State<Arc<Shelf>>, Path(name): Path<String>) -> Res
     }
     match tokio::fs::read(shelf.folder.join(&name)).await {
         Ok(bytes) => ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => (StatusCode::NOT_FOUND, "no such input\n").into_response(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            (StatusCode::NOT_FOUND, "no such input\n").into_response()
+        }
         Err(error) => {
             tracing::warn!(%error, root = name, "an input can't be read");
             (StatusCode::INTERNAL_SERVER_ERROR, "the input can't be read\n").into_response()
@@ -153,9 +163,17 @@ async fn keep(State(shelf): State<Arc<Shelf>>, Path(name): Path<String>, body: B
     }
 }
 
-fn shelve(shelf: &Shelf, name: &str, root: &[u8; 32], body: &[u8]) -> std::result::Result<StatusCode, (StatusCode, String)> {
+fn shelve(
+    shelf: &Shelf,
+    name: &str,
+    root: &[u8; 32],
+    body: &[u8],
+) -> std::result::Result<StatusCode, (StatusCode, String)> {
     if body.is_empty() || !body.len().is_multiple_of(CHUNK_BYTES) {
-        return Err((StatusCode::BAD_REQUEST, format!("an input has a multiple of {CHUNK_BYTES} bytes, and not none\n")));
+        return Err((
+            StatusCode::BAD_REQUEST,
+            format!("an input has a multiple of {CHUNK_BYTES} bytes, and not none\n"),
+        ));
     }
     if Tree::from_bytes(body, CHUNK_BYTES, None).root() != *root {
         return Err((StatusCode::BAD_REQUEST, "these bytes have another root\n".to_owned()));
@@ -171,7 +189,10 @@ fn shelve(shelf: &Shelf, name: &str, root: &[u8; 32], body: &[u8]) -> std::resul
         (status, text)
     };
     if before.saturating_add(bytes) > shelf.max_total_bytes {
-        return Err(refuse(StatusCode::INSUFFICIENT_STORAGE, format!("the store is full: it takes {} bytes in all\n", shelf.max_total_bytes)));
+        return Err(refuse(
+            StatusCode::INSUFFICIENT_STORAGE,
+            format!("the store is full: it takes {} bytes in all\n", shelf.max_total_bytes),
+        ));
     }
     write_file(&path, body).map_err(|error| {
         tracing::warn!(%error, root = name, "an input can't be written");
@@ -201,7 +222,10 @@ pub async fn upload(url: &str, inputs: &[Input]) -> Result<()> {
     for input in inputs {
         let at = format!("{}/{}", url.trim_end_matches('/'), hex::encode(input.root));
         let unreachable = |e: reqwest::Error| {
-            let text = format!("the content store can't be reached: {}. No job was made and nothing was paid. Check --store.", e.without_url());
+            let text = format!(
+                "the content store can't be reached: {}. No job was made and nothing was paid. Check --store.",
+                e.without_url()
+            );
             CliError::new(Exit::Other, "store-unreachable", text)
         };
         let there = client.head(&at).send().await.map_err(unreachable)?;
@@ -212,7 +236,10 @@ pub async fn upload(url: &str, inputs: &[Input]) -> Result<()> {
         if !answer.status().is_success() {
             let status = answer.status();
             let why: String = answer.text().await.unwrap_or_default().chars().take(200).collect();
-            let text = format!("the content store refused an input: {status} {}. No job was made and nothing was paid.", why.trim());
+            let text = format!(
+                "the content store refused an input: {status} {}. No job was made and nothing was paid.",
+                why.trim()
+            );
             return Err(CliError::new(Exit::Other, "store-refused", text));
         }
     }
@@ -225,7 +252,9 @@ mod tests {
 
     async fn store(folder: &std::path::Path, total: u64) -> Store {
         let bind = "127.0.0.1:0".parse().unwrap();
-        Store::start(StoreOptions { bind, folder: folder.into(), max_input_bytes: 8_192, max_total_bytes: total }).await.unwrap()
+        Store::start(StoreOptions { bind, folder: folder.into(), max_input_bytes: 8_192, max_total_bytes: total })
+            .await
+            .unwrap()
     }
 
     fn input(fill: u8, chunks: usize) -> Input {

@@ -1,7 +1,10 @@
 //! Where a picture lies in the complex plane, in the kernel's fixed-point numbers.
 
 use crate::error::{CliError, Result};
-use assay_kernels::{escape_time::{FRACTION_BITS, Params}, kernel::Kernel};
+use assay_kernels::{
+    escape_time::{FRACTION_BITS, Params},
+    kernel::Kernel,
+};
 
 /// Centre of the picture that is drawn unless told otherwise.
 pub const CENTRE: (f64, f64) = (-0.743_5, 0.131_4);
@@ -13,8 +16,14 @@ pub const SPAN: f64 = 0.011;
 /// # Errors
 /// A picture that the kernel does not compute.
 pub fn picture(width: u32, height: u32, max_iter: u32, (x, y): (f64, f64), span: f64) -> Result<Params> {
-    let refuse = |why: &str| CliError::usage(format!("this picture can't be computed: {why}. Nothing was sent or paid."));
-    if ![x, y, span].iter().all(|number| number.is_finite()) || span <= 0.0 || x.abs() > 4.0 || y.abs() > 4.0 || span > 8.0 {
+    let refuse =
+        |why: &str| CliError::usage(format!("this picture can't be computed: {why}. Nothing was sent or paid."));
+    if ![x, y, span].iter().all(|number| number.is_finite())
+        || span <= 0.0
+        || x.abs() > 4.0
+        || y.abs() > 4.0
+        || span > 8.0
+    {
         return Err(refuse("its centre must lie within 4 of the origin and its span between 0 and 8"));
     }
     // Up to 2^31 after the checks above: the casts only cut off what is below one unit.

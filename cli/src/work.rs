@@ -4,7 +4,14 @@ use crate::{
     error::{CliError, Result},
     npy::Matrix,
 };
-use assay_kernels::{abi::Geometry, escape_time, gemm_i8, hash::Hash, kernel::Kernel, merkle::{CHUNK_BYTES, Tree}, registry::AnyKernel};
+use assay_kernels::{
+    abi::Geometry,
+    escape_time, gemm_i8,
+    hash::Hash,
+    kernel::Kernel,
+    merkle::{CHUNK_BYTES, Tree},
+    registry::AnyKernel,
+};
 
 /// Most bytes of the inputs of one job that this program prepares in memory.
 const MAX_INPUT_BYTES: u64 = 8 << 30;
@@ -42,7 +49,8 @@ fn refused(kernel: AnyKernel, error: &dyn std::fmt::Display) -> CliError {
 impl Work {
     fn new(kernel: AnyKernel, params: Vec<u8>, inputs: Vec<Input>, wanted_shards: u32) -> Result<Self> {
         let geometry = kernel.geometry(&params).map_err(|e| refused(kernel, &e))?;
-        let leaves = geometry.leaves().ok_or_else(|| CliError::internal("a job with more leaves than can be counted"))?;
+        let leaves =
+            geometry.leaves().ok_or_else(|| CliError::internal("a job with more leaves than can be counted"))?;
         let shard_leaves = cut(&geometry, leaves, wanted_shards)?;
         let shards = u32::try_from(leaves.div_ceil(shard_leaves)).map_err(|_| CliError::usage("too many shards"))?;
         Ok(Self { kernel, params, inputs, leaves, shard_leaves, shards })
@@ -74,7 +82,12 @@ impl Work {
         gemm_i8::GemmI8::parse(&bytes).map_err(|e| refused(AnyKernel::GemmI8, &e))?;
         let all_rows = u64::from(params.m).saturating_add(u64::from(params.n));
         if all_rows.saturating_mul(params.row_bytes()) > MAX_INPUT_BYTES {
-            return Err(CliError::file("file-too-large", format!("the padded inputs have more than {MAX_INPUT_BYTES} bytes. Nothing was sent or paid. Cut the product into several jobs.")));
+            return Err(CliError::file(
+                "file-too-large",
+                format!(
+                    "the padded inputs have more than {MAX_INPUT_BYTES} bytes. Nothing was sent or paid. Cut the product into several jobs."
+                ),
+            ));
         }
         let inputs = vec![padded_rows(a), padded_rows(&b.transposed())];
         Self::new(AnyKernel::GemmI8, bytes, inputs, shards)
@@ -89,7 +102,9 @@ impl Work {
 /// Leaves of a shard so that there are about `shards` of them, cut where the kernel allows.
 fn cut(geometry: &Geometry, leaves: u64, shards: u32) -> Result<u64> {
     if shards == 0 || u64::from(shards) > leaves {
-        return Err(CliError::usage(format!("this job has {leaves} leaves and can be cut into 1 to {leaves} shards, not {shards}. Nothing was sent or paid.")));
+        return Err(CliError::usage(format!(
+            "this job has {leaves} leaves and can be cut into 1 to {leaves} shards, not {shards}. Nothing was sent or paid."
+        )));
     }
     let even = leaves.div_ceil(u64::from(shards));
     Ok(even.next_multiple_of(geometry.shard_align.max(1)))

@@ -100,12 +100,7 @@ fn an_unreachable_chain() {
 #[test]
 fn jobs_that_no_kernel_computes() {
     let dir = tempfile::tempdir().unwrap();
-    for args in [
-        &["--max-iter", "100000"][..],
-        &["--width", "0"],
-        &["--x", "9"],
-        &["--shards", "0"],
-    ] {
+    for args in [&["--max-iter", "100000"][..], &["--width", "0"], &["--x", "9"], &["--shards", "0"]] {
         let all = [&["job", "submit", "escape-time", "--price", "1", "--url", NOWHERE], args].concat();
         refused(dir.path(), &all, 2, "usage");
     }

@@ -14,7 +14,12 @@ use solana_signer::Signer;
 ///
 /// # Errors
 /// The chain can't be reached or refuses.
-pub async fn create_mint(sender: &Sender, payer: &Keypair, mint: &Keypair, decimals: u8) -> Result<Signature, MigrationError> {
+pub async fn create_mint(
+    sender: &Sender,
+    payer: &Keypair,
+    mint: &Keypair,
+    decimals: u8,
+) -> Result<Signature, MigrationError> {
     let bytes = usize::try_from(token::MINT_BYTES).unwrap_or(usize::MAX);
     let lamports = sender.rpc().minimum_balance(bytes).await?;
     let instructions = token::create_mint(&payer.pubkey(), &mint.pubkey(), &payer.pubkey(), decimals, lamports);
@@ -27,7 +32,13 @@ pub async fn create_mint(sender: &Sender, payer: &Keypair, mint: &Keypair, decim
 ///
 /// # Errors
 /// The chain can't be reached or refuses: `authority` must be the mint's authority.
-pub async fn mint_tokens(sender: &Sender, authority: &Keypair, mint: &Pubkey, owner: &Pubkey, amount: u64) -> Result<Pubkey, MigrationError> {
+pub async fn mint_tokens(
+    sender: &Sender,
+    authority: &Keypair,
+    mint: &Pubkey,
+    owner: &Pubkey,
+    amount: u64,
+) -> Result<Pubkey, MigrationError> {
     let account = token::associated(owner, mint);
     let mut instructions = vec![token::create_associated(authority.pubkey(), owner, mint)];
     if amount > 0 {

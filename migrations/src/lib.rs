@@ -89,7 +89,10 @@ fn text<S: serde::Serializer>(value: &impl std::fmt::Display, serializer: S) -> 
     serializer.collect_str(value)
 }
 
-fn optional_text<S: serde::Serializer>(value: &Option<impl std::fmt::Display>, serializer: S) -> Result<S::Ok, S::Error> {
+fn optional_text<S: serde::Serializer>(
+    value: &Option<impl std::fmt::Display>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     match value {
         Some(value) => serializer.collect_str(value),
         None => serializer.serialize_none(),

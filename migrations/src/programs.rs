@@ -71,16 +71,25 @@ pub async fn check(rpc: &Rpc, known: Option<[&[u8]; 2]>) -> Result<Vec<Step>, Mi
         if let Some(elf) = known.and_then(|known| known.get(index).copied()) {
             let expected = hash_of(elf);
             if found.sha256 != expected {
-                let what = format!("the {name} program at {address} has SHA-256 {}, this version was built with {expected}: use the version that fits the cluster, or upgrade the program", found.sha256);
+                let what = format!(
+                    "the {name} program at {address} has SHA-256 {}, this version was built with {expected}: use the version that fits the cluster, or upgrade the program",
+                    found.sha256
+                );
                 return Err(MigrationError::Conflict { what });
             }
         }
         if name == "verifier" && found.upgrade_authority.is_some() {
-            let what = format!("the verifier at {address} can still be changed by its upgrade authority, so no kernel of it can be registered: run `solana program set-upgrade-authority {address} --final`");
+            let what = format!(
+                "the verifier at {address} can still be changed by its upgrade authority, so no kernel of it can be registered: run `solana program set-upgrade-authority {address} --final`"
+            );
             return Err(MigrationError::Conflict { what });
         }
-        let authority = found.upgrade_authority.map_or("nobody can change it".to_owned(), |key| format!("upgrade authority {key}"));
-        steps.push(Step { change: Change::AlreadyThere, ..Step::found(format!("program {name} ({authority})"), address) });
+        let authority =
+            found.upgrade_authority.map_or("nobody can change it".to_owned(), |key| format!("upgrade authority {key}"));
+        steps.push(Step {
+            change: Change::AlreadyThere,
+            ..Step::found(format!("program {name} ({authority})"), address)
+        });
     }
     Ok(steps)
 }

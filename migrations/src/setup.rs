@@ -2,8 +2,7 @@
 
 use crate::{MigrationError, Step, fund, programs};
 use assay_client::{
-    Reader,
-    ix,
+    Reader, ix,
     send::{SendOptions, Sender},
 };
 use assay_settlement::{
@@ -63,7 +62,11 @@ pub struct Report {
     pub steps: Vec<Step>,
 }
 
-async fn send(sender: &Sender, instructions: &[Instruction], signers: &[&(dyn Signer + Sync)]) -> Result<Signature, MigrationError> {
+async fn send(
+    sender: &Sender,
+    instructions: &[Instruction],
+    signers: &[&(dyn Signer + Sync)],
+) -> Result<Signature, MigrationError> {
     let outcome = sender.send(instructions, signers, SendOptions::default()).await?;
     Ok(outcome.landed()?.0)
 }
@@ -91,7 +94,9 @@ async fn mint(sender: &Sender, payer: &Keypair, plan: &MintPlan) -> Result<Step,
     let there = sender.rpc().account(&address).await?.is_some_and(|account| !account.data.is_empty());
     match plan {
         _ if there => Ok(Step::found("mint", address)),
-        MintPlan::Existing(_) => Err(MigrationError::Conflict { what: format!("there is no mint at {address}: check the address and the cluster") }),
+        MintPlan::Existing(_) => Err(MigrationError::Conflict {
+            what: format!("there is no mint at {address}: check the address and the cluster"),
+        }),
         MintPlan::New(keypair, decimals) => {
             let signature = fund::create_mint(sender, payer, keypair, *decimals).await?;
             Ok(Step::made(format!("mint with {decimals} decimals"), address, signature))
@@ -126,7 +131,9 @@ async fn market(sender: &Sender, reader: &Reader, payer: &Keypair, plan: &Plan<'
         };
         return match differs {
             None => Ok(Step::found(kind, address)),
-            Some(how) => Err(MigrationError::Conflict { what: format!("market {address} is there and {how}: open another one under another number") }),
+            Some(how) => Err(MigrationError::Conflict {
+                what: format!("market {address} is there and {how}: open another one under another number"),
+            }),
         };
     }
     let owner = payer.pubkey();

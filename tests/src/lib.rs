@@ -9,6 +9,7 @@ pub mod artifacts;
 pub mod books;
 pub mod chain;
 pub mod scripted;
+pub mod stage;
 mod steps;
 pub mod work;
 pub mod world;

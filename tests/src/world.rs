@@ -17,6 +17,7 @@ use assay_settlement::{
 use bytemuck::Pod;
 use solana_instruction::{AccountMeta, Instruction};
 use solana_pubkey::Pubkey;
+use solana_system_interface::instruction as system;
 use std::collections::HashSet;
 
 /// The verifier's declared address.
@@ -211,6 +212,20 @@ impl World {
         self.give(&owner.id(), TOKENS);
         self.mint = ours;
         (mint.id(), token::associated(&owner.id(), &mint.id()))
+    }
+
+    /// A token account of `owner` that is not its associated one.
+    pub fn second_account(&mut self, owner: &Actor) -> Pubkey {
+        let creator = self.creator.clone();
+        let new = Actor { key: self.chain.keypair(), tokens: Pubkey::default() };
+        let bytes = token::ACCOUNT_BYTES;
+        let rent = self.chain.svm.minimum_balance_for_rent_exemption(bytes);
+        let make = system::create_account(&creator.id(), &new.id(), rent, bytes as u64, &token::SPL_TOKEN);
+        // InitializeAccount3.
+        let data = [&[18u8][..], owner.id().as_ref()].concat();
+        let accounts = vec![AccountMeta::new(new.id(), false), AccountMeta::new_readonly(self.mint, false)];
+        self.ok(&[make, Instruction { program_id: token::SPL_TOKEN, accounts, data }], &[&creator, &new]);
+        new.id()
     }
 
     /// Mints tokens to somebody's associated token account, which it makes.

@@ -79,7 +79,8 @@ impl Scene {
         let console = Console::new(true, false, Box::new(out.clone()), Box::new(err.clone()));
         let exit = assay_cli::run(&self.cli(&[args, &["--json"]].concat()), &console).await;
         let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
-        let document = serde_json::from_str(text.trim()).unwrap_or_else(|e| panic!("{args:?}: one document expected: {e}: {text}"));
+        let document = serde_json::from_str(text.trim())
+            .unwrap_or_else(|e| panic!("{args:?}: one document expected: {e}: {text}"));
         let errors = String::from_utf8(err.0.lock().unwrap().clone()).unwrap();
         Ended { exit, document, errors }
     }
@@ -92,7 +93,12 @@ impl Scene {
 
     async fn refused(&self, args: &[&str], exit: u8, code: &str) -> String {
         let ended = self.run(args).await;
-        assert_eq!((ended.exit, ended.document["error"]["code"].as_str()), (exit, Some(code)), "{args:?}: {}", ended.errors);
+        assert_eq!(
+            (ended.exit, ended.document["error"]["code"].as_str()),
+            (exit, Some(code)),
+            "{args:?}: {}",
+            ended.errors
+        );
         assert!(ended.errors.contains(&format!("error[{code}]: ")), "{}", ended.errors);
         ended.errors
     }
@@ -117,7 +123,8 @@ impl Scene {
     }
 
     async fn tokens(&self, owner: &Pubkey) -> u64 {
-        let account = assay_client::Rpc::new(self.cluster()).account(&token::associated(owner, &self.mint)).await.unwrap();
+        let account =
+            assay_client::Rpc::new(self.cluster()).account(&token::associated(owner, &self.mint)).await.unwrap();
         account.and_then(|account| token::amount(&account.data)).unwrap_or(0)
     }
 
@@ -159,7 +166,13 @@ async fn a_job_that_is_not_there() {
     }
     assert!(!Path::new(&out).exists());
     let elsewhere = Pubkey::new_unique().to_string();
-    scene.refused(&["provider", "deposit", "1", "--yes", "-m", &elsewhere, "-k", &scene.wallet("w", SOL, 0).await.0], 6, "no-such-market").await;
+    scene
+        .refused(
+            &["provider", "deposit", "1", "--yes", "-m", &elsewhere, "-k", &scene.wallet("w", SOL, 0).await.0],
+            6,
+            "no-such-market",
+        )
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -193,7 +206,12 @@ async fn a_store_that_is_down_costs_nothing() {
     let a = scene.path("a.npy");
     assay_cli::npy::write(&a, "|i1", 4, 4, &[1; 16]).unwrap();
     let a = a.display().to_string();
-    let submit = |store| ["job", "submit", "gemm-i8", "--a", &a, "--b", &a, "--price", "1", "--yes", "--shards", "1", "-k", &renter, "--store", store];
+    let submit = |store| {
+        [
+            "job", "submit", "gemm-i8", "--a", &a, "--b", &a, "--price", "1", "--yes", "--shards", "1", "-k", &renter,
+            "--store", store,
+        ]
+    };
     scene.refused(&submit("http://127.0.0.1:1"), 1, "store-unreachable").await;
     assert_eq!(scene.tokens(&key).await, 10 * TOKEN);
 }
@@ -204,11 +222,18 @@ async fn a_market_is_opened_once() {
     let (admin, _) = scene.wallet("admin", SOL, 0).await;
     let mint = scene.mint.to_string();
     let first = scene.done(&["market", "open", "--mint", &mint, "-k", &admin]).await;
-    let made = |report: &Value| report["steps"].as_array().unwrap().iter().filter(|step| step["change"] == "made").count();
+    let made =
+        |report: &Value| report["steps"].as_array().unwrap().iter().filter(|step| step["change"] == "made").count();
     assert_eq!(made(&first), 1, "kernels and mint are there: {first}");
     let again = scene.done(&["market", "open", "--mint", &mint, "-k", &admin]).await;
     assert_eq!((made(&again), &again["market"]), (0, &first["market"]));
-    scene.refused(&["market", "open", "--mint", &scene.market.to_string(), "-k", &admin, "--id", "1"], 7, "refused-on-chain").await;
+    scene
+        .refused(
+            &["market", "open", "--mint", &scene.market.to_string(), "-k", &admin, "--id", "1"],
+            7,
+            "refused-on-chain",
+        )
+        .await;
     scene.refused(&["job", "submit", "escape-time", "--price", "1", "-k", &admin], 2, "usage").await;
 }
 
@@ -222,10 +247,27 @@ async fn a_product_by_commands_alone() {
     let (results, store) = (format!("127.0.0.1:{first}"), format!("127.0.0.1:{}", first + 1));
 
     let endpoint = format!("http://{results}");
-    scene.done(&["provider", "register", "--endpoint", &endpoint, "--operator", &operator_key.to_string(), "-k", &owner]).await;
+    scene
+        .done(&["provider", "register", "--endpoint", &endpoint, "--operator", &operator_key.to_string(), "-k", &owner])
+        .await;
     scene.done(&["provider", "deposit", "5", "--yes", "-k", &owner]).await;
     scene.refused(&["provider", "withdraw", "5.5", "-k", &owner], 5, "stake-locked").await;
-    scene.refused(&["provider", "run", "--owner", &owner_key.to_string(), "--verifier", &scene.mint.to_string(), "-k", &operator], 2, "worker-config").await;
+    scene
+        .refused(
+            &[
+                "provider",
+                "run",
+                "--owner",
+                &owner_key.to_string(),
+                "--verifier",
+                &scene.mint.to_string(),
+                "-k",
+                &operator,
+            ],
+            2,
+            "worker-config",
+        )
+        .await;
 
     // The two commands that run on.
     let serve = |args: Vec<String>| {
@@ -240,8 +282,21 @@ async fn a_product_by_commands_alone() {
     let own = |args: &[&str]| args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>();
     let store_task = serve(own(&["store", "serve", "--bind", &store, "--folder", &folder("store")]));
     let provider_task = serve(own(&[
-        "provider", "run", "--owner", &owner_key.to_string(), "-k", &operator, "--data", &folder("data"), "--bind", &results, "--cpu",
-        "--allow-experimental", "--allow-local-urls", "--max-claims", "4",
+        "provider",
+        "run",
+        "--owner",
+        &owner_key.to_string(),
+        "-k",
+        &operator,
+        "--data",
+        &folder("data"),
+        "--bind",
+        &results,
+        "--cpu",
+        "--allow-experimental",
+        "--allow-local-urls",
+        "--max-claims",
+        "4",
     ]));
 
     let [a, b] = assay_cli::demo::check::matrices(11, 40);
@@ -251,7 +306,10 @@ async fn a_product_by_commands_alone() {
     }
     let store_url = format!("http://{store}");
     let (a_path, b_path) = (folder("a.npy"), folder("b.npy"));
-    let submit = ["job", "submit", "gemm-i8", "--a", &a_path, "--b", &b_path, "--price", "1", "--yes", "--shards", "2", "-k", &renter, "--store", &store_url];
+    let submit = [
+        "job", "submit", "gemm-i8", "--a", &a_path, "--b", &b_path, "--price", "1", "--yes", "--shards", "2", "-k",
+        &renter, "--store", &store_url,
+    ];
     let job = wait_for("the store listens", async || {
         let ended = scene.run(&submit).await;
         ended.document["job"].as_str().map(str::to_owned)
@@ -280,7 +338,8 @@ async fn the_demo() {
     let out = folder.path().join("demo").display().to_string();
     let tape = Tape::default();
     let console = Console::new(true, false, Box::new(tape.clone()), Box::new(std::io::stderr()));
-    let exit = assay_cli::run(&Cli::parse_from(["assay", "demo", "--fast", "--seed", "5", "--out", &out]), &console).await;
+    let exit =
+        assay_cli::run(&Cli::parse_from(["assay", "demo", "--fast", "--seed", "5", "--out", &out]), &console).await;
     assert_eq!(exit, 0);
     let report: Value = serde_json::from_slice(&tape.0.lock().unwrap()).unwrap();
     let written: Value = serde_json::from_slice(&std::fs::read(Path::new(&out).join("report.json")).unwrap()).unwrap();

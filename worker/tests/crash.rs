@@ -1,6 +1,6 @@
 //! An obligation driven by the worker's own decisions through the settlement program's own rules, with the worker
 //! killed at random points: it always ends as settled and paid, and nothing is ever done twice.
-#![allow(clippy::arithmetic_side_effects)]
+#![allow(clippy::arithmetic_side_effects, clippy::unwrap_used, reason = "test code")]
 
 use std::collections::BTreeMap;
 
@@ -216,7 +216,7 @@ impl World {
     fn expire(&mut self) {
         if let Some(shard) = &mut self.account
             && shard.state() == Some(ShardState::Claimed)
-            && let Ok(penalty) = rules::shard::expire(&mut self.job, &mut self.provider, shard, &self.now)
+            && let Ok(penalty) = rules::shard::expire(&mut self.job, &mut self.provider, shard, false, &self.now)
         {
             self.penalties += penalty;
         }

@@ -1,4 +1,5 @@
 //! Which jobs a provider takes, by every reason not to; and the order in which providers try shards.
+#![allow(clippy::arithmetic_side_effects, clippy::unwrap_used, reason = "test code")]
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc};
 

@@ -1,4 +1,5 @@
 //! What the result server gives out, and what it does not.
+#![allow(clippy::arithmetic_side_effects, clippy::unwrap_used, reason = "test code")]
 
 use std::sync::Arc;
 

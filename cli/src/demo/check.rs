@@ -1,7 +1,14 @@
 //! The demo's own arithmetic, which shares nothing with what the providers ran: whether the fetched results are right.
 
-use crate::{error::{CliError, Result}, npy::Matrix};
-use assay_kernels::{escape_time::{EscapeTime, Params}, executor::{Inputs, reference_leaf}, kernel::Kernel};
+use crate::{
+    error::{CliError, Result},
+    npy::Matrix,
+};
+use assay_kernels::{
+    escape_time::{EscapeTime, Params},
+    executor::{Inputs, reference_leaf},
+    kernel::Kernel,
+};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 /// Two random int8 matrices of `size` x `size`.
@@ -32,7 +39,8 @@ pub fn product(a: &Matrix<i8>, b: &Matrix<i8>) -> Vec<u8> {
 /// # Errors
 /// Parameters that no picture has.
 pub fn picture(params: &Params) -> Result<Vec<u8>> {
-    let broken = |e: &dyn std::fmt::Display| CliError::internal(format!("the reference can't compute the picture: {e}"));
+    let broken =
+        |e: &dyn std::fmt::Display| CliError::internal(format!("the reference can't compute the picture: {e}"));
     let geometry = EscapeTime::geometry(params).map_err(|e| broken(&e))?;
     let leaves: Vec<u64> = (0..geometry.leaves().unwrap_or(0)).collect();
     let bytes = params.to_bytes();
@@ -55,7 +63,10 @@ fn on_all_cores<T: Sync>(items: &[T], piece: impl Fn(&T) -> Vec<u8> + Sync) -> V
     let share = items.len().div_ceil(cores).max(1);
     let piece = &piece;
     std::thread::scope(|scope| {
-        let parts: Vec<_> = items.chunks(share).map(|some| scope.spawn(move || some.iter().flat_map(piece).collect::<Vec<u8>>())).collect();
+        let parts: Vec<_> = items
+            .chunks(share)
+            .map(|some| scope.spawn(move || some.iter().flat_map(piece).collect::<Vec<u8>>()))
+            .collect();
         // A part that panicked leaves its bytes out, and the comparison fails.
         parts.into_iter().flat_map(|part| part.join().unwrap_or_default()).collect()
     })
@@ -86,7 +97,8 @@ mod tests {
         let params = Params { width: 33, height: 9, max_iter: 30, x0: -(1 << 29), y0: 0, step: 1 << 20 };
         let cpu = assay_kernels::executor::Cpu;
         let leaves = EscapeTime::geometry(&params).unwrap().leaves().unwrap();
-        let expected = assay_kernels::executor::Backend::run(&cpu, 1, &params.to_bytes(), &Inputs::default(), 0..leaves).unwrap();
+        let expected =
+            assay_kernels::executor::Backend::run(&cpu, 1, &params.to_bytes(), &Inputs::default(), 0..leaves).unwrap();
         assert_eq!(picture(&params).unwrap(), expected);
     }
 }

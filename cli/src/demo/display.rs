@@ -1,12 +1,6 @@
 //! Showing the demo while it runs: moving lines on a terminal, plain lines elsewhere. Always on stderr.
 
-use crate::{
-    amount,
-    console::Console,
-    daemon::words,
-    demo::tally::Tally,
-    localnet::DECIMALS,
-};
+use crate::{amount, console::Console, daemon::words, demo::tally::Tally, localnet::DECIMALS};
 use assay_worker::{Event, Events, What};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::{
@@ -43,10 +37,10 @@ impl Display {
     /// A bar for a job: `shards` to settle.
     pub fn bar(&self, name: &str, shards: u32) -> ProgressBar {
         let bar = match &self.bars {
-            Some(bars) => bars.add(ProgressBar::new(u64::from(shards))),
+            Some(bars) => bars.insert(0, ProgressBar::new(u64::from(shards))),
             None => ProgressBar::hidden(),
         };
-        if let Ok(style) = ProgressStyle::with_template("{prefix:12} [{bar:24}] {pos}/{len} {msg}") {
+        if let Ok(style) = ProgressStyle::with_template("  {prefix:12} {bar:20} {wide_msg}") {
             bar.set_style(style);
         }
         bar.set_prefix(name.to_owned());
@@ -87,14 +81,30 @@ impl Display {
 
     fn show(&self, name: &str, bar: Option<&ProgressBar>, event: &Event) {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner).count(event);
-        if matches!(event.what, What::Skipped { .. } | What::Computed { .. } | What::Started { .. } | What::Stopped) {
+        // Unavailable: a validator that is faster than the provider's server asks again, and what it can't have in the
+        // end shows in the checks.
+        if matches!(
+            event.what,
+            What::Skipped { .. }
+                | What::Computed { .. }
+                | What::Started { .. }
+                | What::Stopped
+                | What::Unavailable { .. }
+        ) {
             return;
         }
         let Some(text) = words(event, |units| amount::show(units, DECIMALS)) else { return };
         match (bar, &self.bars) {
             (Some(bar), Some(bars)) => {
                 bar.set_message(text.clone());
-                let stays = matches!(event.what, What::Forged { .. } | What::Convicted { .. } | What::Slashed { .. } | What::BountyPaid { .. } | What::Trouble { .. });
+                let stays = matches!(
+                    event.what,
+                    What::Forged { .. }
+                        | What::Convicted { .. }
+                        | What::Slashed { .. }
+                        | What::BountyPaid { .. }
+                        | What::Trouble { .. }
+                );
                 if stays && bars.println(format!("  {name}: {text}")).is_err() {
                     tracing::debug!("the terminal is gone");
                 }

@@ -3,9 +3,15 @@
 
 use crate::{
     context::Context,
-    demo::{display::Display, parties::{Parties, UNIT}},
+    demo::{
+        display::Display,
+        parties::{Parties, UNIT},
+    },
     error::{CliError, Exit, Result},
-    job::{end, find, results, submit::{self, Deal}},
+    job::{
+        end, find, results,
+        submit::{self, Deal},
+    },
     npy::Matrix,
     store,
     work::Work,
@@ -83,7 +89,9 @@ impl Task {
         let uneven = || CliError::internal("a shard of the demo is not a number of whole rows");
         let (cells, width) = match self {
             Self::Picture(params) => (shard_leaves.saturating_mul(u64::from(PIXELS_PER_LEAF)), params.width),
-            Self::Product(matrices) => (shard_leaves.saturating_mul(u64::from(assay_kernels::gemm_i8::ELEMENTS_PER_LEAF)), matrices[1].columns),
+            Self::Product(matrices) => {
+                (shard_leaves.saturating_mul(u64::from(assay_kernels::gemm_i8::ELEMENTS_PER_LEAF)), matrices[1].columns)
+            }
         };
         if cells.checked_rem(u64::from(width)) != Some(0) {
             return Err(uneven());
@@ -93,7 +101,11 @@ impl Task {
         match self {
             Self::Picture(params) => {
                 let down = i64::from(first).saturating_mul(params.step);
-                Ok(Self::Picture(Params { height: rows.min(params.height.saturating_sub(first)), y0: params.y0.saturating_add(down), ..*params }))
+                Ok(Self::Picture(Params {
+                    height: rows.min(params.height.saturating_sub(first)),
+                    y0: params.y0.saturating_add(down),
+                    ..*params
+                }))
             }
             Self::Product(matrices) => {
                 let [a, b] = &**matrices;
@@ -108,20 +120,48 @@ impl Task {
 ///
 /// # Errors
 /// The store or the chain refuses.
-pub async fn submit(context: &Context<'_>, parties: &Parties, store: &str, name: &str, task: Task, shards: u32, reserved_for: Option<Pubkey>) -> Result<Submitted> {
+pub async fn submit(
+    context: &Context<'_>,
+    parties: &Parties,
+    store: &str,
+    name: &str,
+    task: Task,
+    shards: u32,
+    reserved_for: Option<Pubkey>,
+) -> Result<Submitted> {
     let work = task.work(shards)?;
     let (price_start, price_max) = task.prices();
-    let deal = Deal { price_start, price_max, ramp_seconds: RAMP_SECONDS, execute_seconds: EXECUTE_SECONDS, life_seconds: LIFE_SECONDS, reserved_for };
+    let deal = Deal {
+        price_start,
+        price_max,
+        ramp_seconds: RAMP_SECONDS,
+        execute_seconds: EXECUTE_SECONDS,
+        life_seconds: LIFE_SECONDS,
+        reserved_for,
+    };
     let locator = if work.inputs.is_empty() { "" } else { store };
     let created = submit::create(context, &parties.renter, &parties.market, &work, &deal, locator).await?;
-    Ok(Submitted { name: name.to_owned(), task, address: created.address, shards: work.shards, shard_leaves: work.shard_leaves })
+    Ok(Submitted {
+        name: name.to_owned(),
+        task,
+        address: created.address,
+        shards: work.shards,
+        shard_leaves: work.shard_leaves,
+    })
 }
 
 /// Submits again what shard `lost` of `job` should have been, as a job that only one provider may claim.
 ///
 /// # Errors
 /// The store or the chain refuses.
-pub async fn submit_again(context: &Context<'_>, parties: &Parties, store: &str, job: &Submitted, lost: &Slashed, provider: Pubkey) -> Result<Submitted> {
+pub async fn submit_again(
+    context: &Context<'_>,
+    parties: &Parties,
+    store: &str,
+    job: &Submitted,
+    lost: &Slashed,
+    provider: Pubkey,
+) -> Result<Submitted> {
     let part = job.task.part(job.shard_leaves, lost.index)?;
     submit(context, parties, store, &format!("{}, shard {}", job.name, lost.index), part, 1, Some(provider)).await
 }
@@ -149,7 +189,9 @@ impl Ended {
                     ended.drawn = ended.drawn.saturating_add(u32::from(shard.drawn));
                     ended.answered = ended.answered.saturating_add(shard.answered.count_ones());
                 }
-                Some(ShardState::Slashed) => ended.slashed.push(Slashed { index: shard.index, provider: shard.provider, fault: shard.fault }),
+                Some(ShardState::Slashed) => {
+                    ended.slashed.push(Slashed { index: shard.index, provider: shard.provider, fault: shard.fault })
+                }
                 _ => {}
             }
         }
@@ -162,7 +204,9 @@ impl Ended {
 fn ended(shard: &Shard) -> bool {
     match shard.state() {
         Some(ShardState::Settled) => true,
-        Some(ShardState::Slashed) => shard.seized != 0 && [shard.owed_renter, shard.owed_bounty, shard.owed_treasury] == [0; 3],
+        Some(ShardState::Slashed) => {
+            shard.seized != 0 && [shard.owed_renter, shard.owed_bounty, shard.owed_treasury] == [0; 3]
+        }
         _ => false,
     }
 }
@@ -182,7 +226,7 @@ pub async fn wait(context: &Context<'_>, display: &Display, jobs: &[Submitted]) 
             let done = shards.iter().filter(|(_, shard)| ended(shard)).count() as u64;
             let so_far = Ended::of(&shards);
             bar.set_position(done);
-            bar.set_message(if so_far.slashed.is_empty() { String::new() } else { format!("{} slashed", so_far.slashed.len()) });
+            bar.set_message(progress(job, &shards));
             complete &= done == u64::from(job.shards);
             all.push(so_far);
         }
@@ -191,11 +235,33 @@ pub async fn wait(context: &Context<'_>, display: &Display, jobs: &[Submitted]) 
             return Ok(all);
         }
         if started.elapsed() > PATIENCE {
-            let text = format!("the demo's shards did not end within {} seconds. What went wrong on the way: {:?}", PATIENCE.as_secs(), display.tally().troubles);
+            let text = format!(
+                "the demo's shards did not end within {} seconds. What went wrong on the way: {:?}",
+                PATIENCE.as_secs(),
+                display.tally().troubles
+            );
             return Err(CliError::new(Exit::Other, "demo-too-slow", text));
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// How far the shards of a job are, in words.
+fn progress(job: &Submitted, shards: &[(Pubkey, Shard)]) -> String {
+    let count = |at_least: ShardState| {
+        let there = |shard: &Shard| shard.state().is_some_and(|state| state as u8 >= at_least as u8);
+        shards.iter().filter(|(_, shard)| there(shard)).count()
+    };
+    let is = |wanted: ShardState| shards.iter().filter(|(_, shard)| shard.state() == Some(wanted)).count();
+    format!(
+        "of {}: claimed {}, committed {}, drawn {}, settled {}, slashed {}",
+        job.shards,
+        count(ShardState::Claimed),
+        count(ShardState::Committed),
+        count(ShardState::Sampled),
+        is(ShardState::Settled),
+        is(ShardState::Slashed)
+    )
 }
 
 /// The whole result of a job: settled shards from their providers, each checked against the chain, slashed ones from
@@ -215,7 +281,8 @@ pub async fn collect(context: &Context<'_>, job: &Submitted, replacements: &[(u3
             continue;
         }
         let replacement = replacements.iter().find(|(index, _)| *index == shard.index).map(|(_, job)| job);
-        let replacement = replacement.ok_or_else(|| CliError::internal(format!("nothing took the place of shard {}", shard.index)))?;
+        let replacement = replacement
+            .ok_or_else(|| CliError::internal(format!("nothing took the place of shard {}", shard.index)))?;
         let data = find(context, &replacement.address).await?;
         for (address, shard) in context.reader.shards_of_job(&replacement.address).await? {
             bytes.extend(results::fetch(&client, &context.reader, &data, &address, &shard).await?);

@@ -4,9 +4,9 @@
 use crate::error::{CliError, Result};
 use assay_client::{ClientError, Rpc, token};
 use serde::Serialize;
+use solana_commitment_config::CommitmentConfig;
 use solana_pubkey::Pubkey;
 use solana_rpc_client_api::config::{RpcSignaturesForAddressConfig, RpcTransactionConfig};
-use solana_commitment_config::CommitmentConfig;
 use solana_signature::Signature;
 use solana_transaction_status_client_types::{UiTransactionEncoding, option_serializer::OptionSerializer};
 use std::collections::{BTreeMap, HashSet};
@@ -48,10 +48,15 @@ pub async fn balances(rpc: &Rpc, mint: &Pubkey, purses: &[Purse]) -> Result<Bala
         None => 0,
         Some(account) => token::amount(account_data(account)).unwrap_or(0),
     };
-    let of: Vec<(String, u64)> = purses.iter().zip(&accounts).map(|(purse, account)| (purse.name.clone(), held(account))).collect();
-    let sum = of.iter().try_fold(0u64, |sum, (_, held)| sum.checked_add(*held)).ok_or_else(|| CliError::internal("the balances overflow"))?;
+    let of: Vec<(String, u64)> =
+        purses.iter().zip(&accounts).map(|(purse, account)| (purse.name.clone(), held(account))).collect();
+    let sum = of
+        .iter()
+        .try_fold(0u64, |sum, (_, held)| sum.checked_add(*held))
+        .ok_or_else(|| CliError::internal("the balances overflow"))?;
     let mint = accounts.last().and_then(Option::as_ref).map(account_data).unwrap_or_default();
-    let supply = mint.get(SUPPLY_AT..).and_then(|rest| rest.first_chunk::<8>()).map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    let supply =
+        mint.get(SUPPLY_AT..).and_then(|rest| rest.first_chunk::<8>()).map_or(0, |bytes| u64::from_le_bytes(*bytes));
     Ok(Balances { of, sum, supply })
 }
 
@@ -95,7 +100,9 @@ pub async fn steps(rpc: &Rpc, addresses: &[Pubkey], wallets: &HashSet<Pubkey>) -
         };
         let found = rpc.raw().get_transaction_with_config(&signature, config).await;
         let found = found.map_err(|e| unreadable("getTransaction", &e.to_string()))?;
-        let Some(meta) = found.transaction.meta else { return Err(unreadable("getTransaction", "it keeps no details of transactions")) };
+        let Some(meta) = found.transaction.meta else {
+            return Err(unreadable("getTransaction", "it keeps no details of transactions"));
+        };
         let logs: Option<Vec<String>> = meta.log_messages.into();
         let step = steps.entry(name_of(&logs.unwrap_or_default())).or_default();
         let units = match meta.compute_units_consumed {
@@ -122,7 +129,13 @@ pub async fn steps(rpc: &Rpc, addresses: &[Pubkey], wallets: &HashSet<Pubkey>) -
 }
 
 fn unreadable(method: &str, why: &str) -> CliError {
-    ClientError::RpcRefused { url: "the demo's chain".to_owned(), method: method.to_owned(), why: why.to_owned(), rpc_code: None }.into()
+    ClientError::RpcRefused {
+        url: "the demo's chain".to_owned(),
+        method: method.to_owned(),
+        why: why.to_owned(),
+        rpc_code: None,
+    }
+    .into()
 }
 
 /// All signatures of transactions that name an address.
@@ -144,7 +157,10 @@ async fn signatures(rpc: &Rpc, address: &Pubkey) -> Result<Vec<Signature>> {
             .map_err(|e| unreadable("getSignaturesForAddress", &e.to_string()))?;
         let full = page.len() >= PAGE;
         for entry in page {
-            let signature = entry.signature.parse().map_err(|_| unreadable("getSignaturesForAddress", "a signature that is none"))?;
+            let signature = entry
+                .signature
+                .parse()
+                .map_err(|_| unreadable("getSignaturesForAddress", "a signature that is none"))?;
             all.push(signature);
         }
         if !full {

@@ -16,15 +16,15 @@ use crate::{
     context::Context,
     error::{CliError, Exit, Result},
     localnet::{DECIMALS, start_chain},
-    npy, picture, provider,
+    npy, picture, provider, stopped,
     store::{Store, StoreOptions},
     view,
 };
+use assay_kernels::escape_time::Params;
 use display::Display;
 use jobs::{Ended, Submitted, Task};
 use parties::{Daemons, Parties};
 use report::{Check, Report, SlashedShard};
-use assay_kernels::escape_time::Params;
 use std::{
     path::Path,
     time::{Duration, Instant},
@@ -55,10 +55,16 @@ const PRODUCT_SHARDS: u32 = 4;
 pub async fn run(console: &Console, args: &Demo) -> Result<()> {
     std::fs::create_dir_all(&args.out).map_err(|e| CliError::io(&format!("making {}", args.out.display()), &e))?;
     let display = Display::new();
-    let report = play(console, &display, args).await;
+    let report = tokio::select! {
+        report = play(console, &display, args) => report,
+        signal = stopped() => signal.and(Err(CliError::new(Exit::Other, "interrupted", "the demo was interrupted; its chain is gone"))),
+    };
     display.finish();
     let report = report?;
-    npy::write_file(&args.out.join("report.json"), &serde_json::to_vec_pretty(&report).map_err(|e| CliError::internal(e.to_string()))?)?;
+    npy::write_file(
+        &args.out.join("report.json"),
+        &serde_json::to_vec_pretty(&report).map_err(|e| CliError::internal(e.to_string()))?,
+    )?;
     console.say(format!("{}\n\n{}\n", report.token_table(), report.step_table()));
     console.say(format!(
         "{} shards settled, {} slashed, {} cells re-executed on chain and right, {:.0} s",
@@ -79,7 +85,8 @@ struct Scratch(std::path::PathBuf);
 
 impl Scratch {
     fn make() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("assay-demo-{}-{:08x}", std::process::id(), rand::random::<u32>()));
+        let path =
+            std::env::temp_dir().join(format!("assay-demo-{}-{:08x}", std::process::id(), rand::random::<u32>()));
         std::fs::create_dir(&path).map_err(|e| CliError::io(&format!("making {}", path.display()), &e))?;
         Ok(Self(path))
     }
@@ -100,12 +107,24 @@ async fn play(console: &Console, display: &Display, args: &Demo) -> Result<Repor
 
     say("starts a chain with JSON-RPC and both programs in this process");
     let chain = start_chain(None, SLOT).await?;
-    let global = Global { url: Some(chain.rpc_url().to_owned()), ws: Some(chain.ws_url().to_owned()), keypair: None, market: None, json: false };
+    let global = Global {
+        url: Some(chain.rpc_url().to_owned()),
+        ws: Some(chain.ws_url().to_owned()),
+        keypair: None,
+        market: None,
+        json: false,
+    };
     let quiet = parties::silent();
     let context = Context::new(&global, &quiet)?;
     let scratch = Scratch::make()?;
     let bind = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-    let store = Store::start(StoreOptions { bind, folder: scratch.0.join("store"), max_input_bytes: 1 << 28, max_total_bytes: 1 << 30 }).await?;
+    let store = Store::start(StoreOptions {
+        bind,
+        folder: scratch.0.join("store"),
+        max_input_bytes: 1 << 28,
+        max_total_bytes: 1 << 30,
+    })
+    .await?;
 
     say("makes a token, a market with short windows, and six wallets");
     let parties = Parties::gather(&context, &chain).await?;
@@ -115,11 +134,25 @@ async fn play(console: &Console, display: &Display, args: &Demo) -> Result<Repor
 
     let matrices = write_matrices(&args.out, args.seed, size.matrix)?;
     let params = view::picture(size.width, size.height, MAX_ITER, view::CENTRE, view::SPAN)?;
-    say(&format!("the renter submits a {} x {} picture in {PICTURE_SHARDS} shards and a {m} x {m} int8 product in {PRODUCT_SHARDS}", size.width, size.height, m = size.matrix));
+    say(&format!(
+        "the renter submits a {} x {} picture in {PICTURE_SHARDS} shards and a {m} x {m} int8 product in {PRODUCT_SHARDS}",
+        size.width,
+        size.height,
+        m = size.matrix
+    ));
     let url = store.url();
     let main = [
         jobs::submit(&context, &parties, &url, "picture", Task::Picture(params), PICTURE_SHARDS, None).await?,
-        jobs::submit(&context, &parties, &url, "product", Task::Product(Box::new(matrices.clone())), PRODUCT_SHARDS, None).await?,
+        jobs::submit(
+            &context,
+            &parties,
+            &url,
+            "product",
+            Task::Product(Box::new(matrices.clone())),
+            PRODUCT_SHARDS,
+            None,
+        )
+        .await?,
     ];
     let ended = jobs::wait(&context, display, &main).await?;
 
@@ -127,8 +160,15 @@ async fn play(console: &Console, display: &Display, args: &Demo) -> Result<Repor
     for (which, (job, end)) in main.iter().zip(&ended).enumerate() {
         for one in &end.slashed {
             let honest = parties.honest(again.len())?;
-            say(&format!("shard {} of the {} was forged and is refunded: the renter submits it again, for {}", one.index, job.name, honest.name));
-            again.push((which, one.index, jobs::submit_again(&context, &parties, &url, job, one, honest.account).await?));
+            say(&format!(
+                "shard {} of the {} was forged and is refunded: the renter submits it again, for {}",
+                one.index, job.name, honest.name
+            ));
+            again.push((
+                which,
+                one.index,
+                jobs::submit_again(&context, &parties, &url, job, one, honest.account).await?,
+            ));
         }
     }
     let follow_ups: Vec<Submitted> = again.iter().map(|(_, _, job)| job.clone()).collect();
@@ -137,7 +177,8 @@ async fn play(console: &Console, display: &Display, args: &Demo) -> Result<Repor
     say("fetches every shard from its provider and compares its root with the chain");
     let mut results = Vec::new();
     for (which, job) in main.iter().enumerate() {
-        let mine: Vec<(u32, Submitted)> = again.iter().filter(|(of, _, _)| *of == which).map(|(_, index, job)| (*index, job.clone())).collect();
+        let mine: Vec<(u32, Submitted)> =
+            again.iter().filter(|(of, _, _)| *of == which).map(|(_, index, job)| (*index, job.clone())).collect();
         results.push(jobs::collect(&context, job, &mine).await?);
     }
     say("closes the jobs; the providers withdraw their stakes and what they earned");
@@ -145,7 +186,8 @@ async fn play(console: &Console, display: &Display, args: &Demo) -> Result<Repor
     let all: Vec<&Submitted> = main.iter().chain(&follow_ups).collect();
     jobs::close(&context, &parties, &all).await?;
     for worker in &parties.workers {
-        let (_, data) = provider::own(&context, &solana_signer::Signer::pubkey(&*worker.owner), &parties.market).await?;
+        let (_, data) =
+            provider::own(&context, &solana_signer::Signer::pubkey(&*worker.owner), &parties.market).await?;
         let free = data.staked.saturating_sub(data.locked);
         if free > 0 {
             provider::unstake(&context, &worker.owner, &parties.market, free).await?;
@@ -157,8 +199,11 @@ async fn play(console: &Console, display: &Display, args: &Demo) -> Result<Repor
     let steps = ledger::steps(context.reader.rpc(), &[assay_settlement::ID, parties.mint], &parties.wallets()).await?;
 
     say("computes both results again, by itself, and compares");
-    let [picture_bytes, product_bytes] = results.as_slice() else { return Err(CliError::internal("two jobs have two results")) };
-    let (picture_right, product_right) = (check::picture(&params)? == *picture_bytes, check::product(&matrices[0], &matrices[1]) == *product_bytes);
+    let [picture_bytes, product_bytes] = results.as_slice() else {
+        return Err(CliError::internal("two jobs have two results"));
+    };
+    let (picture_right, product_right) =
+        (check::picture(&params)? == *picture_bytes, check::product(&matrices[0], &matrices[1]) == *product_bytes);
     write_results(&args.out, &params, picture_bytes, size.matrix, product_bytes)?;
     store.stop().await?;
     let stop = tokio::task::spawn_blocking(move || chain.stop());
@@ -187,7 +232,9 @@ async fn play(console: &Console, display: &Display, args: &Demo) -> Result<Repor
         counts: display.tally(),
         steps,
         checks: Vec::new(),
-        files: ["picture.png", "a.npy", "b.npy", "product.npy", "report.json"].map(|name| args.out.join(name).display().to_string()).to_vec(),
+        files: ["picture.png", "a.npy", "b.npy", "product.npy", "report.json"]
+            .map(|name| args.out.join(name).display().to_string())
+            .to_vec(),
     };
     let honest_slashed = ended_again.iter().any(|end| !end.slashed.is_empty());
     let expected: u32 = all.iter().map(|job| job.shards).sum();
@@ -199,25 +246,54 @@ fn named(parties: &Parties, jobs: &[Submitted], ended: &[Ended]) -> Vec<SlashedS
     jobs.iter()
         .zip(ended)
         .flat_map(|(job, end)| {
-            end.slashed.iter().map(|one| SlashedShard { job: job.name.clone(), index: one.index, provider: parties::name_of(parties, &one.provider), fault: one.fault })
+            end.slashed.iter().map(|one| SlashedShard {
+                job: job.name.clone(),
+                index: one.index,
+                provider: parties::name_of(parties, &one.provider),
+                fault: one.fault,
+            })
         })
         .collect()
 }
 
 /// Everything that the demo promises.
-fn checks(report: &Report, expected_shards: u32, honest_slashed: bool, picture_right: bool, product_right: bool) -> Vec<Check> {
+fn checks(
+    report: &Report,
+    expected_shards: u32,
+    honest_slashed: bool,
+    picture_right: bool,
+    product_right: bool,
+) -> Vec<Check> {
     let check = |what: &str, holds: bool| Check { what: what.to_owned(), holds };
     let by_forger = |one: &SlashedShard| one.provider == "forger" && one.fault == 1;
-    let kept_back = |party: &report::PartyTokens| (party.name.starts_with("escrow") || party.name.ends_with("stake")) && party.after != 0;
-    let in_steps = report.steps.values().map(|cost| i128::from(cost.fees).saturating_add(i128::from(cost.rent))).sum::<i128>();
+    let kept_back = |party: &report::PartyTokens| {
+        (party.name.starts_with("escrow") || party.name.ends_with("stake")) && party.after != 0
+    };
+    let in_steps =
+        report.steps.values().map(|cost| i128::from(cost.fees).saturating_add(i128::from(cost.rent))).sum::<i128>();
     vec![
-        check("the forger was slashed, by adjudication on chain", report.shards_slashed > 0 && report.slashed.iter().all(by_forger) && report.counts.convictions > 0),
+        check(
+            "the forger was slashed, by adjudication on chain",
+            report.shards_slashed > 0 && report.slashed.iter().all(by_forger) && report.counts.convictions > 0,
+        ),
         check("no honest provider was slashed", !honest_slashed && report.slashed.iter().all(by_forger)),
-        check("every other shard was settled", report.shards_settled.checked_add(report.shards_slashed) == Some(expected_shards)),
-        check("every cell that the chain drew of them was re-executed on chain and is right", report.cells_drawn > 0 && report.cells_answered == report.cells_drawn),
-        check("the tokens of everybody add up to the token unit, before and after", report.tokens_before == report.supply && report.tokens_after == report.supply),
+        check(
+            "every other shard was settled",
+            report.shards_settled.checked_add(report.shards_slashed) == Some(expected_shards),
+        ),
+        check(
+            "every cell that the chain drew of them was re-executed on chain and is right",
+            report.cells_drawn > 0 && report.cells_answered == report.cells_drawn,
+        ),
+        check(
+            "the tokens of everybody add up to the token unit, before and after",
+            report.tokens_before == report.supply && report.tokens_after == report.supply,
+        ),
         check("no escrow and no stake is left behind", !report.tokens.iter().any(kept_back)),
-        check("the lamports of everybody add up to the lamport: what they spent is what the steps cost", in_steps == i128::from(report.lamports_spent)),
+        check(
+            "the lamports of everybody add up to the lamport: what they spent is what the steps cost",
+            in_steps == i128::from(report.lamports_spent),
+        ),
         check("the product equals A x B, computed independently", product_right),
         check("the picture equals the reference", picture_right),
     ]

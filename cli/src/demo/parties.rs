@@ -13,7 +13,9 @@ use assay_kernels::executor::{Backend, Cpu};
 use assay_localnet::{Chain, ports};
 use assay_migrations::{fund, programs::VERIFIER};
 use assay_settlement::seeds;
-use assay_worker::{Events, Provider, ProviderConfig, Validator, ValidatorConfig, provider::Handle, validator::ValidatorHandle};
+use assay_worker::{
+    Events, Provider, ProviderConfig, Validator, ValidatorConfig, provider::Handle, validator::ValidatorHandle,
+};
 use solana_keypair::Keypair;
 use solana_pubkey::Pubkey;
 use solana_signer::Signer;
@@ -87,13 +89,22 @@ impl Parties {
         for (name, port) in ["provider 1", "provider 2", "forger"].into_iter().zip(first_port..) {
             let owner = Arc::new(Keypair::new());
             let account = seeds::provider(&market.address, &owner.pubkey());
-            workers.push(Worker { name, owner, operator: Arc::new(Keypair::new()), account, honest: name != "forger", port });
+            workers.push(Worker {
+                name,
+                owner,
+                operator: Arc::new(Keypair::new()),
+                account,
+                honest: name != "forger",
+                port,
+            });
         }
         let parties = Self { admin, renter, workers, validator, market, mint: report.mint };
         for wallet in parties.wallets().iter().filter(|wallet| **wallet != parties.admin.pubkey()) {
             chain.airdrop(wallet, WALLET_LAMPORTS).await?;
         }
-        let fund = async |owner: Pubkey, amount: u64| fund::mint_tokens(&context.sender, &parties.admin, &report.mint, &owner, amount).await;
+        let fund = async |owner: Pubkey, amount: u64| {
+            fund::mint_tokens(&context.sender, &parties.admin, &report.mint, &owner, amount).await
+        };
         fund(parties.renter.pubkey(), RENTER_TOKENS).await?;
         fund(parties.validator.pubkey(), 0).await?;
         for worker in &parties.workers {
@@ -123,7 +134,8 @@ impl Parties {
 
     /// Every token account there is, the vaults of `jobs` included.
     pub fn purses(&self, jobs: &[(String, Pubkey)]) -> Vec<Purse> {
-        let own = |name: &str, key: Pubkey| Purse { name: name.to_owned(), account: token::associated(&key, &self.mint) };
+        let own =
+            |name: &str, key: Pubkey| Purse { name: name.to_owned(), account: token::associated(&key, &self.mint) };
         let mut purses = vec![own("renter", self.renter.pubkey())];
         for worker in &self.workers {
             purses.push(own(worker.name, worker.owner.pubkey()));
@@ -131,7 +143,9 @@ impl Parties {
         }
         purses.push(own("validator", self.validator.pubkey()));
         purses.push(Purse { name: "treasury".to_owned(), account: seeds::treasury(&self.market.address) });
-        purses.extend(jobs.iter().map(|(name, job)| Purse { name: format!("escrow, {name}"), account: seeds::vault(job) }));
+        purses.extend(
+            jobs.iter().map(|(name, job)| Purse { name: format!("escrow, {name}"), account: seeds::vault(job) }),
+        );
         purses
     }
 
@@ -172,11 +186,22 @@ impl Daemons {
     ///
     /// # Errors
     /// One does not start.
-    pub async fn start(context: &Context<'_>, parties: &Parties, folder: &Path, mut listen: impl FnMut(&'static str, &Events)) -> Result<Self> {
+    pub async fn start(
+        context: &Context<'_>,
+        parties: &Parties,
+        folder: &Path,
+        mut listen: impl FnMut(&'static str, &Events),
+    ) -> Result<Self> {
         let mut providers = Vec::new();
         for worker in &parties.workers {
             let data = folder.join(worker.name.replace(' ', "-"));
-            let mut config = ProviderConfig::new(context.cluster.clone(), worker.operator.clone(), worker.owner.pubkey(), parties.market.address, data);
+            let mut config = ProviderConfig::new(
+                context.cluster.clone(),
+                worker.operator.clone(),
+                worker.owner.pubkey(),
+                parties.market.address,
+                data,
+            );
             config.accepted_verifiers = vec![VERIFIER];
             config.max_claims = OBLIGATIONS;
             config.max_obligations = if worker.honest { OBLIGATIONS } else { FORGER_OBLIGATIONS };
@@ -190,7 +215,8 @@ impl Daemons {
             listen(worker.name, &events);
             providers.push(Provider::start_with(config, backend, events).await?);
         }
-        let mut config = ValidatorConfig::new(context.cluster.clone(), parties.validator.clone(), parties.market.address);
+        let mut config =
+            ValidatorConfig::new(context.cluster.clone(), parties.validator.clone(), parties.market.address);
         config.allow_local_urls = true;
         config.poll = POLL;
         let events = Events::default();

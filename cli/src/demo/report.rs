@@ -2,7 +2,10 @@
 
 use crate::{
     amount,
-    demo::{ledger::{Balances, StepCost}, tally::Tally},
+    demo::{
+        ledger::{Balances, StepCost},
+        tally::Tally,
+    },
     localnet::DECIMALS,
     tables,
 };
@@ -113,16 +116,34 @@ impl Report {
         let mut table = tables::table(["tokens", "before", "after", "change"]);
         let show = |units| amount::show(units, DECIMALS);
         for party in &self.tokens {
-            table.add_row([party.name.clone(), show(party.before), show(party.after), amount::show_change(party.before, party.after, DECIMALS)]);
+            table.add_row([
+                party.name.clone(),
+                show(party.before),
+                show(party.after),
+                amount::show_change(party.before, party.after, DECIMALS),
+            ]);
         }
-        table.add_row(["sum".to_owned(), show(self.tokens_before), show(self.tokens_after), amount::show_change(self.tokens_before, self.tokens_after, DECIMALS)]);
+        table.add_row([
+            "sum".to_owned(),
+            show(self.tokens_before),
+            show(self.tokens_after),
+            amount::show_change(self.tokens_before, self.tokens_after, DECIMALS),
+        ]);
         tables::numbers(&mut table);
         table
     }
 
     /// Transactions, compute units and lamports per kind of step.
     pub fn step_table(&self) -> Table {
-        let mut table = tables::table(["step", "transactions", "failed", "CU, mean", "CU, most", "fees, lamports", "rent, lamports"]);
+        let mut table = tables::table([
+            "step",
+            "transactions",
+            "failed",
+            "CU, mean",
+            "CU, most",
+            "fees, lamports",
+            "rent, lamports",
+        ]);
         for (name, cost) in &self.steps {
             let mean = cost.compute_units.checked_div(cost.transactions).unwrap_or(0);
             table.add_row([
@@ -141,7 +162,11 @@ impl Report {
 
     /// The checks, one line each.
     pub fn verdict(&self) -> String {
-        self.checks.iter().map(|check| format!("{} {}", if check.holds { "ok  " } else { "FAIL" }, check.what)).collect::<Vec<_>>().join("\n")
+        self.checks
+            .iter()
+            .map(|check| format!("{} {}", if check.holds { "ok  " } else { "FAIL" }, check.what))
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 }
 

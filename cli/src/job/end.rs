@@ -18,7 +18,11 @@ const CLOSES_PER_TRANSACTION: usize = 8;
 async fn own_job(context: &Context<'_>, owner: &Keypair, address: &Pubkey) -> Result<Job> {
     let job = find(context, address).await?;
     if job.renter != owner.pubkey() {
-        let text = format!("job {address} belongs to {}, not to {}. Nothing was sent or paid. Check --keypair", job.renter, owner.pubkey());
+        let text = format!(
+            "job {address} belongs to {}, not to {}. Nothing was sent or paid. Check --keypair",
+            job.renter,
+            owner.pubkey()
+        );
         return Err(CliError::new(Exit::Refused, "not-your-job", text));
     }
     Ok(job)
@@ -40,7 +44,10 @@ pub async fn refund(context: &Context<'_>, owner: &Keypair, address: &Pubkey) ->
     }
     let key = owner.pubkey();
     let mint = job.terms.mint;
-    let instructions = [token::create_associated(key, &key, &mint), ix::withdraw_refund(address, &job, token::associated(&key, &mint))];
+    let instructions = [
+        token::create_associated(key, &key, &mint),
+        ix::withdraw_refund(address, &job, token::associated(&key, &mint)),
+    ];
     Ok(Some((context.send(&instructions, &[owner]).await?, free)))
 }
 
@@ -59,7 +66,10 @@ pub async fn cancel(context: &Context<'_>, address: &Pubkey) -> Result<()> {
     let data = context.reader.market(&job.terms.market).await?;
     let market = MarketAt { address: job.terms.market, data };
     let amount = refunded.map_or(0, |(_, amount)| amount);
-    context.console.say(format!("job {address} takes no more claims; {} tokens refunded. Shards in work go on and are paid.", market.show(amount)));
+    context.console.say(format!(
+        "job {address} takes no more claims; {} tokens refunded. Shards in work go on and are paid.",
+        market.show(amount)
+    ));
     context.console.document(&serde_json::json!({
         "job": address.to_string(),
         "signature": cancelled.map(|signature| signature.to_string()),
@@ -86,12 +96,17 @@ pub async fn close_all(context: &Context<'_>, owner: &Keypair, address: &Pubkey)
     let job = own_job(context, owner, address).await?;
     let now = context.reader.now().await?;
     if !job.terminal(&now) {
-        let text = format!("{} shards are in work and {} open. Nothing was sent or paid. Wait for them, or cancel the job first", job.active, job.open_shards().unwrap_or(0));
+        let text = format!(
+            "{} shards are in work and {} open. Nothing was sent or paid. Wait for them, or cancel the job first",
+            job.active,
+            job.open_shards().unwrap_or(0)
+        );
         return Err(CliError::new(Exit::NotReady, "job-not-finished", text));
     }
     let shards = context.reader.shards_of_job(address).await?;
     for some in shards.chunks(CLOSES_PER_TRANSACTION) {
-        let closes: Vec<_> = some.iter().map(|(_, shard)| ix::close_shard(address, shard.index, shard.rent_payer)).collect();
+        let closes: Vec<_> =
+            some.iter().map(|(_, shard)| ix::close_shard(address, shard.index, shard.rent_payer)).collect();
         context.send(&closes, &[owner]).await?;
     }
     let data = context.reader.market(&job.terms.market).await?;

@@ -25,14 +25,27 @@ pub async fn run(context: &Context<'_>, args: &Fetch) -> Result<()> {
     if !missing.is_empty() {
         let list = missing.iter().map(|line| format!("{} ({})", line.index, line.state)).collect::<Vec<_>>().join(", ");
         let lost = missing.iter().any(|line| line.state == "slashed");
-        let advice = if lost { "Slashed shards were refunded with compensation: submit that part of the work again." } else { "Try again when `assay job status` shows them settled." };
-        return Err(CliError::new(Exit::NotReady, "job-not-finished", format!("these shards are not settled: {list}. Nothing was written. {advice}")));
+        let advice = if lost {
+            "Slashed shards were refunded with compensation: submit that part of the work again."
+        } else {
+            "Try again when `assay job status` shows them settled."
+        };
+        return Err(CliError::new(
+            Exit::NotReady,
+            "job-not-finished",
+            format!("these shards are not settled: {list}. Nothing was written. {advice}"),
+        ));
     }
     let client = store::http()?;
     let mut bytes = Vec::new();
     for (address, shard) in shards.iter().filter(|(_, shard)| shard.state() == Some(ShardState::Settled)) {
         bytes.extend(results::fetch(&client, &context.reader, &job, address, shard).await?);
-        context.console.note(format!("shard {} of {}: {} bytes so far, root as on the chain", shard.index, job.terms.shards, bytes.len()));
+        context.console.note(format!(
+            "shard {} of {}: {} bytes so far, root as on the chain",
+            shard.index,
+            job.terms.shards,
+            bytes.len()
+        ));
     }
     write(&job.terms, &args.out, &bytes)?;
     context.console.say(format!("{} written: every shard's root is the one on the chain", args.out.display()));
@@ -50,13 +63,21 @@ fn check_name(kernel: u16, path: &Path) -> Result<()> {
     let wanted = match AnyKernel::from_id(kernel) {
         Ok(AnyKernel::EscapeTime) => "png",
         Ok(AnyKernel::GemmI8) => "npy",
-        Err(_) => return Err(CliError::new(Exit::Other, "unknown-kernel", "this version does not know the job's kernel. Nothing was written. Use a newer version")),
+        Err(_) => {
+            return Err(CliError::new(
+                Exit::Other,
+                "unknown-kernel",
+                "this version does not know the job's kernel. Nothing was written. Use a newer version",
+            ));
+        }
     };
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
     if ending.as_deref() == Some(wanted) {
         return Ok(());
     }
-    Err(CliError::usage(format!("the result of this job is written as .{wanted}: name the file so. Nothing was written")))
+    Err(CliError::usage(format!(
+        "the result of this job is written as .{wanted}: name the file so. Nothing was written"
+    )))
 }
 
 /// Writes a whole result in the format of its kernel.

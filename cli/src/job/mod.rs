@@ -19,10 +19,15 @@ use solana_pubkey::Pubkey;
 /// `no-such-job`, exit code 6.
 pub async fn find(context: &Context<'_>, address: &Pubkey) -> Result<Job> {
     let refused = |why: &str| {
-        let text = format!("{why} on the chain at {}. Nothing was sent or paid. Check the address and --url; a job that was closed is gone.", context.cluster.shown());
+        let text = format!(
+            "{why} on the chain at {}. Nothing was sent or paid. Check the address and --url; a job that was closed is gone.",
+            context.cluster.shown()
+        );
         CliError::not_found("no-such-job", text)
     };
     context.reach().await?;
-    let Some(account) = context.reader.rpc().account(address).await? else { return Err(refused(&format!("there is no job {address}"))) };
+    let Some(account) = context.reader.rpc().account(address).await? else {
+        return Err(refused(&format!("there is no job {address}")));
+    };
     assay_client::accounts::decode(address, &account).map_err(|_| refused(&format!("{address} is not a job")))
 }

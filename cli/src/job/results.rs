@@ -11,9 +11,16 @@ use solana_pubkey::Pubkey;
 ///
 /// # Errors
 /// The provider does not serve it (`result-unavailable`), or serves other bytes (`result-forged`, exit code 8).
-pub async fn fetch(client: &reqwest::Client, reader: &Reader, job: &Job, address: &Pubkey, shard: &Shard) -> Result<Vec<u8>> {
+pub async fn fetch(
+    client: &reqwest::Client,
+    reader: &Reader,
+    job: &Job,
+    address: &Pubkey,
+    shard: &Shard,
+) -> Result<Vec<u8>> {
     let index = shard.index;
-    let expected = shard_bytes(job, index).ok_or_else(|| CliError::internal(format!("the job has no shard {index}")))?;
+    let expected =
+        shard_bytes(job, index).ok_or_else(|| CliError::internal(format!("the job has no shard {index}")))?;
     let provider = reader.provider(&shard.provider).await?;
     let endpoint = text(&provider.endpoint);
     let unavailable = |why: String| {

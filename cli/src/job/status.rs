@@ -80,7 +80,8 @@ pub async fn run(context: &Context<'_>, address: &Pubkey) -> Result<()> {
     let data = context.reader.market(&job.terms.market).await?;
     let market = MarketAt { address: job.terms.market, data };
     let lines = lines(&job, &shards);
-    let kernel = assay_kernels::registry::AnyKernel::from_id(job.terms.kernel_id).map_or("of a newer version", |kernel| kernel.name());
+    let kernel = assay_kernels::registry::AnyKernel::from_id(job.terms.kernel_id)
+        .map_or("of a newer version", |kernel| kernel.name());
     let state = if job.state() == JobState::Open { "open" } else { "cancelled" };
     let console = context.console;
     console.say(format!(

@@ -82,7 +82,9 @@ impl Deal {
             None => (price_max / 2).max(1),
         };
         if price_start == 0 || price_start > price_max {
-            return Err(CliError::usage("the first price must be above 0 and not above --price. Nothing was sent or paid"));
+            return Err(CliError::usage(
+                "the first price must be above 0 and not above --price. Nothing was sent or paid",
+            ));
         }
         Ok(Self {
             price_start,
@@ -107,7 +109,11 @@ pub async fn run(context: &Context<'_>, command: &SubmitCommand) -> Result<()> {
     let owner = context.keypair()?;
     let market = context.market().await?;
     if market.data.flags & PAUSED != 0 {
-        return Err(CliError::new(Exit::Refused, "market-paused", "this market is paused: it takes no new jobs. Nothing was sent or paid. Try later or choose another with --market"));
+        return Err(CliError::new(
+            Exit::Refused,
+            "market-paused",
+            "this market is paused: it takes no new jobs. Nothing was sent or paid. Try later or choose another with --market",
+        ));
     }
     let deal = Deal::of(offer, &market)?;
     let quote = quote(context, &work, &deal).await?;
@@ -134,7 +140,9 @@ fn image(args: &EscapeTime) -> Result<Work> {
 
 fn product(args: &GemmI8) -> Result<Work> {
     if args.store.len() > URL_BYTES {
-        return Err(CliError::usage(format!("the URL of the content store may have {URL_BYTES} bytes at most. Nothing was sent or paid")));
+        return Err(CliError::usage(format!(
+            "the URL of the content store may have {URL_BYTES} bytes at most. Nothing was sent or paid"
+        )));
     }
     Work::product(&npy::read_int8(&args.a)?, &npy::read_int8(&args.b)?, args.offer.shards)
 }
@@ -145,7 +153,9 @@ fn product(args: &GemmI8) -> Result<Work> {
 /// The chain can't be read, or the sum is out of range.
 pub async fn quote(context: &Context<'_>, work: &Work, deal: &Deal) -> Result<Quote> {
     let escrow = deal.price_max.checked_mul(u64::from(work.shards));
-    let escrow = escrow.ok_or_else(|| CliError::usage("price times shards is more than any token account holds. Nothing was sent or paid"))?;
+    let escrow = escrow.ok_or_else(|| {
+        CliError::usage("price times shards is more than any token account holds. Nothing was sent or paid")
+    })?;
     let rpc = context.reader.rpc();
     let job = rpc.minimum_balance(assay_settlement::state::space_of::<Job>()).await?;
     let vault = rpc.minimum_balance(token::ACCOUNT_BYTES).await?;
@@ -184,14 +194,29 @@ fn show(context: &Context<'_>, market: &MarketAt, work: &Work, quote: &Quote) {
 ///
 /// # Errors
 /// See [`CliError`].
-pub async fn create(context: &Context<'_>, owner: &Keypair, market: &MarketAt, work: &Work, deal: &Deal, locator: &str) -> Result<Created> {
+pub async fn create(
+    context: &Context<'_>,
+    owner: &Keypair,
+    market: &MarketAt,
+    work: &Work,
+    deal: &Deal,
+    locator: &str,
+) -> Result<Created> {
     if !work.inputs.is_empty() {
         store::upload(locator, &work.inputs).await?;
     }
     let key = owner.pubkey();
     let kernel = seeds::kernel(&VERIFIER, work.kernel.id());
     let kernel_data = context.reader.find_kernel(&kernel).await?;
-    let kernel_data = kernel_data.ok_or_else(|| CliError::not_found("no-kernel", format!("kernel {} is not registered on this chain. Nothing was paid. Run `assay market open`, or check --url", work.kernel.name())))?;
+    let kernel_data = kernel_data.ok_or_else(|| {
+        CliError::not_found(
+            "no-kernel",
+            format!(
+                "kernel {} is not registered on this chain. Nothing was paid. Run `assay market open`, or check --url",
+                work.kernel.name()
+            ),
+        )
+    })?;
     let nonce = context.reader.next_nonce(&key).await?;
     let request = JobRequest {
         nonce,
@@ -204,7 +229,11 @@ pub async fn create(context: &Context<'_>, owner: &Keypair, market: &MarketAt, w
         reserved_for: deal.reserved_for.unwrap_or(NOBODY),
         watch_keys: [NOBODY; MAX_WATCH_KEYS],
         locator: locator.trim_end_matches('/').to_owned(),
-        inputs: work.inputs.iter().map(|input| InputTree { root: input.root, bytes: input.bytes.len() as u64 }).collect(),
+        inputs: work
+            .inputs
+            .iter()
+            .map(|input| InputTree { root: input.root, bytes: input.bytes.len() as u64 })
+            .collect(),
         params: work.params.clone(),
     };
     let source = token::associated(&key, &market.data.mint);
@@ -212,7 +241,9 @@ pub async fn create(context: &Context<'_>, owner: &Keypair, market: &MarketAt, w
     let instruction = ix::create_job(key, key, &market.address, &market.data, &kernel, &kernel_data, source, request);
     let signature = context.send(&[instruction], &[owner]).await.map_err(|mut error| {
         if error.code == "transaction-unknown" {
-            error.message.push_str(&format!(". The job would be {address}: see `assay job status {address}` before submitting again"));
+            error.message.push_str(&format!(
+                ". The job would be {address}: see `assay job status {address}` before submitting again"
+            ));
         }
         error
     })?;

@@ -2,7 +2,13 @@
 
 use anchor_lang::error::ErrorCode;
 use assay_client::ix;
-use assay_settlement::{DrawSeed, ShardState, error::AssayError as E, rules::shard::Fault, seeds};
+use assay_settlement::{
+    DrawSeed, ShardState,
+    constants::{RESTART_GRACE_SECONDS, SLOTS_PER_SECOND},
+    error::AssayError as E,
+    rules::shard::Fault,
+    seeds,
+};
 use assay_tests::{Provider, Refusal, Spec, Task, Work, World, world::STAKE};
 
 fn committed() -> (World, Task, Provider, Work) {
@@ -120,6 +126,31 @@ fn each_rolled_window_costs_a_share_of_the_collateral_paid_at_settlement() {
         w.close(&task);
         assert_eq!(w.held(&task.renter.tokens) - renter_had, 3_000_000 + 500_000 * rolls);
     }
+}
+
+#[test]
+fn a_window_missed_in_the_hour_after_a_restart_costs_nothing() {
+    let (mut w, task, alice, work) = committed();
+    let stranger = w.stranger.clone();
+    w.chain.restart();
+    let restart = w.chain.now().slot;
+    let roll = |w: &World| ix::roll_window(w.stranger.id(), &task.job, 0, w.shard(&task, 0).window);
+    for n in 1..=5 {
+        w.age_out(&task, 0);
+        w.ok(&[roll(&w)], &[&stranger]);
+        let shard = w.shard(&task, 0);
+        assert_eq!((shard.owed_renter, shard.rolls), (0, n));
+    }
+    // An hour of slots after the restart the excuse is over.
+    go(&mut w, restart + SLOTS_PER_SECOND * u64::from(RESTART_GRACE_SECONDS));
+    w.age_out(&task, 0);
+    w.ok(&[roll(&w)], &[&stranger]);
+    assert_eq!(w.shard(&task, 0).owed_renter, 500_000);
+    w.draw(&task, 0);
+    w.answer_all(&task, &work, &alice);
+    w.pass_window(&task);
+    w.chain.pass(RESTART_GRACE_SECONDS);
+    w.settle(&task, 0, &alice);
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use assay_client::ix;
 use assay_settlement::{ShardState, error::AssayError as E};
-use assay_tests::{Refusal, Spec, World};
+use assay_tests::{
+    Refusal, Spec, World,
+    world::{EXECUTE, PRICES, STAKE},
+};
 
 /// SPL Token's "account is frozen".
 const FROZEN: Refusal = Refusal::Custom(17);
@@ -52,13 +55,40 @@ fn a_frozen_stake_vault_stops_neither_judgement_nor_the_others() {
     w.draw(&task, 0);
     w.judge(&task, &forged, 3, &watcher).unwrap();
     assert_eq!(w.shard(&task, 0).state(), Some(ShardState::Slashed));
-    // What it owes waits for the mint's issuer; the other shard does not.
-    w.refused(FROZEN, &[w.seize_ix(&task, 0, &alice)], &[&watcher]);
+    // What it owes waits for the mint's issuer. The renter gets its escrow of the shard back, and the other shard goes
+    // its way.
+    let renter_had = w.held(&task.renter.tokens);
+    w.ok(&[w.seize_ix(&task, 0, &alice)], &[&watcher]);
+    w.refused(E::NothingOwed, &[w.seize_ix(&task, 0, &alice)], &[&watcher]);
     w.refused(FROZEN, &[w.bounty_ix(&task, 0, &alice, watcher.tokens)], &[&watcher]);
+    assert_eq!((w.provider(&alice).locked, w.job(&task).slashed), (1_500_000, 1));
+    w.ok(&[w.refund_ix(&task)], &[&watcher]);
+    assert_eq!(w.held(&task.renter.tokens) - renter_had, PRICES.1);
     w.prove(&task, 1, &bob);
+    w.refused(E::StillNeeded, &[w.close_shard_ix(&task, 0)], &[&watcher]);
     w.freeze(&vault, false);
     w.ok(&[w.seize_ix(&task, 0, &alice), w.bounty_ix(&task, 0, &alice, watcher.tokens)], &[&watcher]);
+    assert_eq!((w.provider(&alice).locked, w.job(&task).slashed), (0, 1));
     w.close(&task);
+}
+
+#[test]
+fn a_claim_behind_a_frozen_vault_ends_without_its_penalty() {
+    let mut w = World::new();
+    let task = w.create(Spec::image());
+    let (alice, bob, stranger) = (w.alice.clone(), w.bob.clone(), w.stranger.clone());
+    w.claim(&task, 0, &alice);
+    w.claim(&task, 1, &bob);
+    let vault = w.provider(&alice).vault;
+    w.freeze(&vault, true);
+    w.chain.pass(EXECUTE);
+    w.ok(&[w.expire_ix(&task, 0, &alice, &stranger)], &[&stranger]);
+    assert_eq!((w.provider(&alice).staked, w.provider(&alice).locked), (STAKE, 0));
+    // The job's own vault, frozen, lets a claim go in the same way.
+    let vault = w.job(&task).vault;
+    w.freeze(&vault, true);
+    w.ok(&[w.release_ix(&task, 1, &bob)], &[&bob.operator]);
+    assert_eq!((w.provider(&bob).staked, w.provider(&bob).locked), (STAKE, 0));
 }
 
 #[test]

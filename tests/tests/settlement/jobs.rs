@@ -2,10 +2,10 @@
 
 use anchor_lang::error::ErrorCode;
 use assay_client::ix;
-use assay_kernels::abi::{CostClass, Geometry, VerifierError};
-use assay_settlement::{Job, error::AssayError as E, instructions::JobRequest, seeds};
+use assay_kernels::abi::{CostClass, Describe, Geometry, VerifierError};
+use assay_settlement::{Job, Terms, error::AssayError as E, instructions::JobRequest, seeds};
 use assay_tests::{
-    Refusal, Spec, World,
+    Refusal, Spec, World, experimental_terms,
     scripted::{Says, Script, description, two_stages},
     world::{LIFE, PRICES},
 };
@@ -25,9 +25,10 @@ fn what_a_renter_may_ask_for() {
     let mut w = World::new();
     let image = Spec::image();
     const DAY: u32 = 86_400;
-    let out_of_range: [fn(&mut JobRequest); 9] = [
+    let out_of_range: [fn(&mut JobRequest); 10] = [
         |r| r.price_start = 0,
         |r| r.price_start = r.price_max + 1,
+        |r| r.price_max = 21 * r.price_start,
         |r| r.execute_seconds = 0,
         |r| r.execute_seconds = 30 * DAY + 1,
         |r| r.ramp_seconds = 30 * DAY + 1,
@@ -39,7 +40,7 @@ fn what_a_renter_may_ask_for() {
     for change in out_of_range {
         refused(&mut w, &image, E::JobOutOfRange, change);
     }
-    refused(&mut w, &image, E::Overflow, |r| r.price_max = u64::MAX / 2 + 1);
+    refused(&mut w, &image, E::Overflow, |r| (r.price_start, r.price_max) = (1 << 63, 1 << 63));
     refused(&mut w, &image, E::WrongNonce, |r| r.nonce = 1);
     refused(&mut w, &image, E::WrongNonce, |r| r.nonce = u64::MAX);
     refused(&mut w, &image, E::BadUrl, |r| r.locator = "u".repeat(129));
@@ -47,7 +48,9 @@ fn what_a_renter_may_ask_for() {
     refused(&mut w, &image, VerifierError::ParamsLength, |r| r.params = vec![0; 35]);
     refused(&mut w, &image, VerifierError::ParamsZero, |r| r.params = vec![0; 36]);
     const INSUFFICIENT_FUNDS: u32 = 1;
-    refused(&mut w, &image, Refusal::Custom(INSUFFICIENT_FUNDS), |r| r.price_max = 600_000_000);
+    refused(&mut w, &image, Refusal::Custom(INSUFFICIENT_FUNDS), |r| {
+        (r.price_start, r.price_max) = (600_000_000, 600_000_000)
+    });
     // More shards than a job may have: 2^25 leaves, one to a shard.
     let side = 1u32 << 16;
     let params = assay_kernels::escape_time::Params { width: side, height: side, max_iter: 1, x0: 0, y0: 0, step: 1 };
@@ -114,9 +117,8 @@ fn what_a_verifier_states_of_a_job_has_limits() {
         (one(CostClass { cell_bytes: 5, ..cell }), E::VerifierAnswer),
         (one(CostClass { cells_per_leaf: 17, ..cell }), E::VerifierAnswer),
         (one(CostClass { cells_per_leaf: u32::MAX, ..cell }), E::VerifierAnswer),
-        (one(CostClass { stage: 32, ..cell }), E::VerifierAnswer),
-        // 31 stages ask for 32 draws, which leaves no room for three named cells.
-        (one(CostClass { stage: 30, ..cell }), E::JobOutOfRange),
+        // The kernel declared two stages.
+        (one(CostClass { stage: 2, ..cell }), E::VerifierAnswer),
         (one(CostClass { cells: 1 << 43, ..cell }), E::JobOutOfRange),
         (one(CostClass { cost: 1 << 44, ..cell }), E::JobOutOfRange),
         (one(CostClass { cells: u64::MAX, cost: 2, cells_per_leaf: 1, ..cell }), E::Overflow),
@@ -142,12 +144,32 @@ fn what_a_verifier_states_of_a_job_has_limits() {
         let mut geometry = two_stages();
         (geometry.inputs, geometry.input_bytes[0], geometry.shard_align) = (1, bytes, 1);
         let mut script = Script::new(5, &geometry, &[0; 4]);
-        script.describe =
-            Says::Bytes(bytemuck::bytes_of(&assay_kernels::abi::Describe { inputs: 1, ..description(5) }).to_vec());
+        script.describe = Says::Bytes(bytemuck::bytes_of(&Describe { inputs: 1, ..description(5) }).to_vec());
         let kernel = w.register_script(&script, 5);
         let mut request = w.request(&renter, &spec);
         request.inputs = vec![assay_settlement::InputTree { root: [1; 32], bytes }];
         w.refused(E::InputLength, &[w.create_on_ix(&renter, &kernel, request)], &[&renter]);
+    }
+}
+
+#[test]
+fn stages_may_ask_for_more_draws_than_there_is_room_for() {
+    // 16 stages draw 17 cells, which leaves room for 15 named ones.
+    for (named, room) in [(15, true), (16, false)] {
+        let mut w = World::with_terms(Terms { named, ..experimental_terms() });
+        let renter = w.renter.clone();
+        let mut geometry = two_stages();
+        (geometry.shard_align, geometry.class[1].stage) = (1, 15);
+        let mut script = Script::new(5, &geometry, &[0; 4]);
+        script.describe = Says::Bytes(bytemuck::bytes_of(&Describe { stages: 16, ..description(5) }).to_vec());
+        let kernel = w.register_script(&script, 5);
+        let spec = Spec { kernel: 5, params: vec![1], inputs: Vec::new(), shard_leaves: 6 };
+        let create = w.create_on_ix(&renter, &kernel, w.request(&renter, &spec));
+        if room {
+            w.ok(&[create], &[&renter]);
+        } else {
+            w.refused(E::JobOutOfRange, &[create], &[&renter]);
+        }
     }
 }
 
@@ -278,7 +300,7 @@ fn lamports_sent_to_an_address_beforehand_stop_nothing() {
         fund(&mut w, &[job, shard, seeds::vault(&job), seeds::renter(&fresh.id())]);
         fund(&mut w, &[market, seeds::treasury(&market), provider, seeds::stake(&provider)]);
 
-        w.ok(&[ix::open_market(fresh.id(), fresh.id(), 3, w.mint, assay_tests::experimental_terms(), true)], &[&fresh]);
+        w.ok(&[ix::open_market(fresh.id(), fresh.id(), 3, w.mint, experimental_terms(), true)], &[&fresh]);
         let ours = core::mem::replace(&mut w.market, market);
         let worker = assay_tests::Provider { owner: fresh.clone(), operator: fresh.clone(), account: provider };
         w.register(&worker);

@@ -16,3 +16,4 @@ mod six_refusals;
 mod swapped_accounts;
 mod walks;
 mod whole_jobs;
+mod zz_findings;

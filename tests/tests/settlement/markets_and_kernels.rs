@@ -73,8 +73,13 @@ fn caps_hold_in_every_market() {
 fn floors_hold_outside_experimental_markets() {
     let mut w = World::new();
     let creator = w.creator.clone();
-    let below: [fn(&mut Terms); 3] =
-        [|t| t.samples = 2, |t| t.response_seconds = HOUR - 1, |t| t.challenge_seconds = HOUR - 1];
+    let below: [fn(&mut Terms); 5] = [
+        |t| t.samples = 2,
+        |t| t.response_seconds = HOUR - 1,
+        |t| t.challenge_seconds = HOUR - 1,
+        |t| t.release_min_bps = 0,
+        |t| (t.release_max_bps, t.expiry_bps) = (500, 999),
+    ];
     for (id, change) in (10..).zip(below) {
         let terms = changed(default_terms(), change);
         w.refused(
@@ -84,7 +89,10 @@ fn floors_hold_outside_experimental_markets() {
         );
         w.ok(&[ix::open_market(creator.id(), creator.id(), id, w.mint, terms, true)], &[&creator]);
     }
-    let lowest = changed(default_terms(), |t| (t.response_seconds, t.challenge_seconds) = (HOUR, HOUR));
+    let lowest = changed(default_terms(), |t| {
+        (t.response_seconds, t.challenge_seconds) = (HOUR, HOUR);
+        (t.release_min_bps, t.release_max_bps, t.expiry_bps) = (1, 1, 1_000);
+    });
     w.ok(&[ix::open_market(creator.id(), creator.id(), 20, w.mint, lowest, false)], &[&creator]);
 }
 

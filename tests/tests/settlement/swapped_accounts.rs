@@ -340,11 +340,13 @@ fn commitments_draws_and_judgements() {
     let swaps = t.between_vaults();
     t.each(&t.w.seize_ix(&t.task, 0, &alice), &[&watcher], &swaps);
     let [_, _, stake, other_stake] = t.vaults();
+    let second = t.w.second_account(&stranger);
     let swaps = t.with_tokens(&[
         (job, other_job, E::WrongJob),
         (shard, other_shard, E::WrongJob),
         (alice.account, bob.account, E::WrongProvider),
         (stake, other_stake, E::WrongVault),
+        (stranger.tokens, second, E::WrongTokenOwner),
         (stranger.tokens, watcher.tokens, E::WrongTokenOwner),
         (stranger.tokens, t.foreign_tokens, E::WrongMint),
         (stranger.tokens, stranger.id(), E::WrongTokenProgram),
@@ -367,7 +369,10 @@ fn payments_refunds_and_closing() {
     let swaps = t.between_vaults();
     t.each(&t.w.settle_ix(&task, 0, &alice), &[&watcher], &swaps);
 
+    // Anyone may call for a payment, so it goes to the one account that follows from its owner.
+    let second = t.w.second_account(&task.renter);
     let destinations = [
+        (task.renter.tokens, second, E::WrongTokenOwner),
         (task.renter.tokens, stranger.tokens, E::WrongTokenOwner),
         (task.renter.tokens, t.foreign_tokens, E::WrongMint),
         (task.renter.tokens, task.renter.id(), E::WrongTokenProgram),
@@ -425,7 +430,11 @@ fn evidence() {
     t.w.ok(&make, &[&watcher]);
     let address = ix::evidence_address(&watcher.id(), "one").unwrap();
     t.w.refused(E::NotEvidence, &[make[1].clone()], &[&watcher]);
-    t.w.refused(E::NotEvidence, &[swapped(&make[1], &watcher.id(), &stranger.id())], &[&stranger]);
+    // Nobody takes another's account, under this seed or another.
+    t.w.refused(E::WrongAddress, &[swapped(&make[1], &watcher.id(), &stranger.id())], &[&stranger]);
+    let other = ix::create_evidence(watcher.id(), "two", 1_000, rent).unwrap();
+    let misplaced = swapped(&other[1], &ix::evidence_address(&watcher.id(), "two").unwrap(), &address);
+    t.w.refused(E::WrongAddress, &[misplaced], &[&watcher]);
     let write = ix::write_evidence(watcher.id(), address, 344, vec![7; 656]);
     let close = ix::close_evidence(watcher.id(), address);
     for theirs in [&write, &close] {

@@ -164,6 +164,7 @@ fn chosen(leaves: core::ops::Range<u64>, rate: f64) -> Vec<core::ops::Range<u64>
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "test code")]
 mod tests {
     use super::*;
 
