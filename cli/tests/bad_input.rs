@@ -1,4 +1,5 @@
 //! What people get wrong, and what they are told: a clear error, its exit code, and nothing lost.
+#![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::{
     fs,

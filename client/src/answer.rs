@@ -64,7 +64,13 @@ impl ShardTree {
     ///
     /// # Errors
     /// [`ClientError::UnexpectedAccount`] when the bytes are not as many as the shard's leaves hold.
-    pub fn new(terms: &JobTerms, index: u32, shard: &Pubkey, provider: &Pubkey, bytes: Vec<u8>) -> Result<Self, ClientError> {
+    pub fn new(
+        terms: &JobTerms,
+        index: u32,
+        shard: &Pubkey,
+        provider: &Pubkey,
+        bytes: Vec<u8>,
+    ) -> Result<Self, ClientError> {
         let range = terms.shard(index).ok_or_else(|| broken("the job has no such shard"))?;
         let geometry = geometry(terms);
         let salt = salt(shard, provider);
@@ -186,7 +192,13 @@ impl Answer {
     /// # Errors
     /// [`ClientError::UnexpectedAccount`] when the job's kernel is not known here, the cell does not exist, or its
     /// evidence is larger than an evidence account.
-    pub fn build(job: &Job, index: u32, result: &ShardTree, inputs: &InputTrees, place: Place) -> Result<Self, ClientError> {
+    pub fn build(
+        job: &Job,
+        index: u32,
+        result: &ShardTree,
+        inputs: &InputTrees,
+        place: Place,
+    ) -> Result<Self, ClientError> {
         let terms = &job.terms;
         let missing = || broken("the shard has no such cell");
         let mut pool = Vec::new();

@@ -19,7 +19,14 @@ fn build(accounts: &impl ToAccountMetas, data: &impl InstructionData) -> Instruc
 }
 
 /// Opens market `id` of `creator`. Signers: creator, payer.
-pub fn open_market(creator: Pubkey, payer: Pubkey, id: u16, mint: Pubkey, terms: Terms, experimental: bool) -> Instruction {
+pub fn open_market(
+    creator: Pubkey,
+    payer: Pubkey,
+    id: u16,
+    mint: Pubkey,
+    terms: Terms,
+    experimental: bool,
+) -> Instruction {
     let market = seeds::market(&creator, id);
     let accounts = accounts::OpenMarket {
         creator,
@@ -39,7 +46,13 @@ pub fn set_paused(authority: Pubkey, market: Pubkey, paused: bool) -> Instructio
 }
 
 /// Moves fees to `destination`. Signer: the market's authority.
-pub fn withdraw_treasury(authority: Pubkey, market: &Pubkey, data: &Market, destination: Pubkey, amount: u64) -> Instruction {
+pub fn withdraw_treasury(
+    authority: Pubkey,
+    market: &Pubkey,
+    data: &Market,
+    destination: Pubkey,
+    amount: u64,
+) -> Instruction {
     let accounts = accounts::WithdrawTreasury {
         authority,
         market: *market,
@@ -70,7 +83,13 @@ pub fn program_data_address(program: &Pubkey) -> Pubkey {
 }
 
 /// Registers `owner` as provider of a market. Signers: owner, payer.
-pub fn register_provider(owner: Pubkey, payer: Pubkey, market: &Pubkey, data: &Market, profile: ProviderProfile) -> Instruction {
+pub fn register_provider(
+    owner: Pubkey,
+    payer: Pubkey,
+    market: &Pubkey,
+    data: &Market,
+    profile: ProviderProfile,
+) -> Instruction {
     let provider = seeds::provider(market, &owner);
     let accounts = accounts::RegisterProvider {
         owner,
@@ -91,7 +110,13 @@ pub fn update_provider(owner: Pubkey, market: &Pubkey, profile: ProviderProfile)
     build(&accounts::UpdateProvider { owner, provider }, &instruction::UpdateProvider { profile })
 }
 
-fn move_stake(authority: Pubkey, provider: &Pubkey, data: &Provider, market: &Market, token_account: Pubkey) -> accounts::MoveStake {
+fn move_stake(
+    authority: Pubkey,
+    provider: &Pubkey,
+    data: &Provider,
+    market: &Market,
+    token_account: Pubkey,
+) -> accounts::MoveStake {
     accounts::MoveStake {
         authority,
         provider: *provider,
@@ -104,16 +129,31 @@ fn move_stake(authority: Pubkey, provider: &Pubkey, data: &Provider, market: &Ma
 }
 
 /// Adds stake from a token account of `authority`. Signer: authority.
-pub fn deposit_stake(authority: Pubkey, provider: &Pubkey, data: &Provider, market: &Market, from: Pubkey, amount: u64) -> Instruction {
+pub fn deposit_stake(
+    authority: Pubkey,
+    provider: &Pubkey,
+    data: &Provider,
+    market: &Market,
+    from: Pubkey,
+    amount: u64,
+) -> Instruction {
     build(&move_stake(authority, provider, data, market, from), &instruction::DepositStake { amount })
 }
 
 /// Takes out stake and earnings. Signer: the provider's owner.
-pub fn withdraw_stake(owner: Pubkey, provider: &Pubkey, data: &Provider, market: &Market, to: Pubkey, amount: u64) -> Instruction {
+pub fn withdraw_stake(
+    owner: Pubkey,
+    provider: &Pubkey,
+    data: &Provider,
+    market: &Market,
+    to: Pubkey,
+    amount: u64,
+) -> Instruction {
     build(&move_stake(owner, provider, data, market, to), &instruction::WithdrawStake { amount })
 }
 
 /// Creates a job and pays its escrow out of `source`. Signers: owner, payer.
+#[allow(clippy::too_many_arguments, reason = "each is an account or the request; a struct would only rename them")]
 pub fn create_job(
     owner: Pubkey,
     payer: Pubkey,
@@ -148,7 +188,14 @@ pub fn cancel_job(owner: Pubkey, job: Pubkey) -> Instruction {
 }
 
 /// Claims a shard for at least `min_price`, under the terms that `data` holds. Signer: operator.
-pub fn claim_shard(operator: Pubkey, job: &Pubkey, data: &Job, provider: &Pubkey, index: u32, min_price: u64) -> Instruction {
+pub fn claim_shard(
+    operator: Pubkey,
+    job: &Pubkey,
+    data: &Job,
+    provider: &Pubkey,
+    index: u32,
+    min_price: u64,
+) -> Instruction {
     let accounts = accounts::ClaimShard {
         operator,
         market: data.terms.market,
@@ -160,7 +207,14 @@ pub fn claim_shard(operator: Pubkey, job: &Pubkey, data: &Job, provider: &Pubkey
     build(&accounts, &instruction::ClaimShard { index, terms_hash: data.terms_hash, min_price })
 }
 
-fn end_claim(caller: Pubkey, job: &Pubkey, data: &Job, provider: &Pubkey, provider_data: &Provider, index: u32) -> accounts::EndClaim {
+fn end_claim(
+    caller: Pubkey,
+    job: &Pubkey,
+    data: &Job,
+    provider: &Pubkey,
+    provider_data: &Provider,
+    index: u32,
+) -> accounts::EndClaim {
     accounts::EndClaim {
         caller,
         job: *job,
@@ -174,12 +228,26 @@ fn end_claim(caller: Pubkey, job: &Pubkey, data: &Job, provider: &Pubkey, provid
 }
 
 /// Gives a claim back for a penalty. Signer: operator.
-pub fn release_claim(operator: Pubkey, job: &Pubkey, data: &Job, provider: &Pubkey, provider_data: &Provider, index: u32) -> Instruction {
+pub fn release_claim(
+    operator: Pubkey,
+    job: &Pubkey,
+    data: &Job,
+    provider: &Pubkey,
+    provider_data: &Provider,
+    index: u32,
+) -> Instruction {
     build(&end_claim(operator, job, data, provider, provider_data, index), &instruction::ReleaseClaim {})
 }
 
 /// Ends a claim whose time is over. Signer: caller.
-pub fn expire_claim(caller: Pubkey, job: &Pubkey, data: &Job, provider: &Pubkey, provider_data: &Provider, index: u32) -> Instruction {
+pub fn expire_claim(
+    caller: Pubkey,
+    job: &Pubkey,
+    data: &Job,
+    provider: &Pubkey,
+    provider_data: &Provider,
+    index: u32,
+) -> Instruction {
     build(&end_claim(caller, job, data, provider, provider_data, index), &instruction::ExpireClaim {})
 }
 
@@ -240,7 +308,14 @@ pub fn close_evidence(owner: Pubkey, evidence: Pubkey) -> Instruction {
 }
 
 /// Has a cell re-executed. Signer: submitter, which owns the evidence.
-pub fn adjudicate(submitter: Pubkey, job: &Pubkey, data: &Job, index: u32, evidence: Option<Pubkey>, args: AdjudicateArgs) -> Instruction {
+pub fn adjudicate(
+    submitter: Pubkey,
+    job: &Pubkey,
+    data: &Job,
+    index: u32,
+    evidence: Option<Pubkey>,
+    args: AdjudicateArgs,
+) -> Instruction {
     let accounts = accounts::Adjudicate {
         submitter,
         job: *job,
@@ -257,7 +332,13 @@ pub fn slash_unanswered(caller: Pubkey, job: &Pubkey, index: u32) -> Instruction
     build(&accounts, &instruction::SlashUnanswered {})
 }
 
-fn move_shard_money(job: &Pubkey, data: &Job, provider: &Pubkey, provider_data: &Provider, index: u32) -> accounts::MoveShardMoney {
+fn move_shard_money(
+    job: &Pubkey,
+    data: &Job,
+    provider: &Pubkey,
+    provider_data: &Provider,
+    index: u32,
+) -> accounts::MoveShardMoney {
     accounts::MoveShardMoney {
         job: *job,
         provider: *provider,
@@ -280,7 +361,14 @@ pub fn seize(job: &Pubkey, data: &Job, provider: &Pubkey, provider_data: &Provid
 }
 
 /// Pays the bounty of a slashed shard to a token account of whom it is owed to. No signer.
-pub fn pay_bounty(job: &Pubkey, data: &Job, provider: &Pubkey, provider_data: &Provider, index: u32, destination: Pubkey) -> Instruction {
+pub fn pay_bounty(
+    job: &Pubkey,
+    data: &Job,
+    provider: &Pubkey,
+    provider_data: &Provider,
+    index: u32,
+    destination: Pubkey,
+) -> Instruction {
     let accounts = accounts::PayBounty {
         job: *job,
         provider: *provider,

@@ -39,17 +39,26 @@ impl Backend for Forger {
 
 /// A cluster that was initialised, and who pays for it.
 pub struct Stage {
+    /// Where it answers.
     pub cluster: Cluster,
+    /// Sends to it.
     pub sender: Sender,
+    /// Reads it.
     pub reader: Reader,
+    /// Made mint and market.
     pub deployer: Keypair,
+    /// The mint.
     pub mint: Pubkey,
+    /// The market, experimental, with windows of seconds.
     pub market: Pubkey,
+    /// Its account.
     pub market_data: Market,
+    /// Base units in existence.
     pub minted: u64,
 }
 
 impl Stage {
+    /// Makes mint, kernels and market; a second time to show that it changes nothing.
     pub async fn new(chain: &Chain) -> Result<Self> {
         let cluster = chain.cluster().clone();
         let sender = Sender::new(&cluster);
@@ -65,16 +74,18 @@ impl Stage {
             experimental: true,
         };
         let report = setup::initialise(&sender, &deployer, &plan).await?;
-        let again = setup::initialise(&sender, &deployer, &setup::Plan {
-            mint: setup::MintPlan::Existing(report.mint),
-            ..plan
-        })
+        let again = setup::initialise(
+            &sender,
+            &deployer,
+            &setup::Plan { mint: setup::MintPlan::Existing(report.mint), ..plan },
+        )
         .await?;
         ensure!(again.steps.iter().all(|step| step.signature.is_none()), "initialising twice changes nothing");
         let market_data = reader.market(&report.market).await?;
         Ok(Self { cluster, sender, reader, deployer, mint: report.mint, market: report.market, market_data, minted: 0 })
     }
 
+    /// Sends and waits until it landed.
     pub async fn send(&self, instructions: &[Instruction], signers: &[&Keypair]) -> Result<()> {
         let signers: Vec<&(dyn Signer + Sync)> = signers.iter().map(|s| *s as &(dyn Signer + Sync)).collect();
         self.sender.send(instructions, &signers, SendOptions::default()).await?.landed()?;
@@ -90,11 +101,13 @@ impl Stage {
         Ok(wallet)
     }
 
+    /// Base units in a token account; 0 where there is none.
     pub async fn tokens(&self, account: &Pubkey) -> Result<u64> {
         let account = self.reader.rpc().account(account).await?;
         Ok(account.and_then(|a| token::amount(&a.data)).unwrap_or(0))
     }
 
+    /// A provider with this stake.
     pub async fn register(&mut self, chain: &Chain, stake: u64) -> Result<Worker> {
         let owner = self.wallet(chain, stake).await?;
         let operator = Arc::new(Keypair::new());
@@ -110,26 +123,35 @@ impl Stage {
         Ok(Worker { owner, operator, provider })
     }
 
+    /// Creates a job.
     pub async fn create(&self, renter: &Keypair, kernel: u16, request: JobRequest) -> Result<Pubkey> {
         let kernel = seeds::kernel(&VERIFIER, kernel);
         let kernel_data = self.reader.kernel(&kernel).await?;
         let source = token::associated(&renter.pubkey(), &self.mint);
         let key = renter.pubkey();
         let job = seeds::job(&key, request.nonce);
-        let create =
-            ix::create_job(key, key, &self.market, &self.market_data, &kernel, &kernel_data, source, request);
+        let create = ix::create_job(key, key, &self.market, &self.market_data, &kernel, &kernel_data, source, request);
         self.send(&[create], &[renter]).await?;
         Ok(job)
     }
 }
 
+/// A provider and its keys.
 pub struct Worker {
+    /// The cold key.
     pub owner: Keypair,
+    /// The hot key.
     pub operator: Arc<Keypair>,
+    /// The Provider account.
     pub provider: Pubkey,
 }
 
 impl Worker {
+    /// The hot key's address.
+    pub fn operator_key(&self) -> Pubkey {
+        self.operator.pubkey()
+    }
+
     /// Starts the daemon and tells the chain where it serves.
     pub async fn start(&self, stage: &Stage, folder: &Path, backend: Arc<dyn Backend>, honest: bool) -> Result<Handle> {
         let config = ProviderConfig {
@@ -149,18 +171,21 @@ impl Worker {
         };
         let handle = Provider::start(config, backend).await?;
         let endpoint = format!("http://{}", handle.serving());
-        let update = ix::update_provider(self.owner.pubkey(), &stage.market, profile(self.operator.pubkey(), &endpoint));
+        let update =
+            ix::update_provider(self.owner.pubkey(), &stage.market, profile(self.operator.pubkey(), &endpoint));
         stage.send(&[update], &[&self.owner]).await?;
         Ok(handle)
     }
 }
 
+/// A provider's profile with one operator.
 pub fn profile(operator: Pubkey, endpoint: &str) -> ProviderProfile {
     let mut operators = [Pubkey::default(); 4];
     operators[0] = operator;
     ProviderProfile { operators, encryption_key: [0; 32], endpoint: endpoint.to_owned() }
 }
 
+/// A job of an ordinary kind without inputs.
 pub fn request(nonce: u64, params: Vec<u8>, shard_leaves: u64) -> JobRequest {
     JobRequest {
         nonce,
@@ -188,10 +213,12 @@ pub fn padded(rows: &[Vec<i8>]) -> Vec<u8> {
     bytes
 }
 
+/// The committed programs: settlement, verifier.
 pub fn programs() -> [Vec<u8>; 2] {
     [artifacts::program("assay_settlement.so"), artifacts::program("assay_verifier.so")]
 }
 
+/// Both programs at their declared ids, immutable.
 pub fn at_their_ids(elfs: &[Vec<u8>; 2]) -> [Program<'_>; 2] {
     [
         Program { id: assay_settlement::ID, elf: &elfs[0], upgrade_authority: None },
@@ -199,3 +226,9 @@ pub fn at_their_ids(elfs: &[Vec<u8>; 2]) -> [Program<'_>; 2] {
     ]
 }
 
+/// An embedded chain with both programs.
+pub async fn embedded() -> Result<Chain> {
+    let elfs = programs();
+    let options = EmbeddedOptions { slot_time: Duration::from_millis(50), ..EmbeddedOptions::default() };
+    Ok(Chain::Embedded(Embedded::start(options, &at_their_ids(&elfs)).await?))
+}

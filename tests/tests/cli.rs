@@ -1,5 +1,6 @@
 //! The command line program against a real chain in this process: what goes wrong costs nothing and is said, and a
 //! renter's and a provider's commands do the whole round.
+#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "test code")]
 
 use assay_cli::{args::Cli, console::Console, context::Context, localnet};
 use assay_client::{cluster::Cluster, token};

@@ -5,28 +5,26 @@
 #![allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, reason = "test code")]
 
 use anyhow::{Context as _, Result, bail, ensure};
-use assay_client::{Cluster, Reader, answer::InputData, ix, rpc::Rpc, send::SendOptions, send::Sender, token};
+use assay_client::{answer::InputData, ix, token};
 use assay_kernels::{
-    escape_time, executor::{Backend, Cpu, ExecError, Inputs}, gemm_i8, hash::sha256,
+    escape_time,
+    executor::{Backend as _, Cpu, Inputs},
+    gemm_i8,
+    hash::sha256,
 };
-use assay_localnet::{Chain, Embedded, EmbeddedOptions, Program, TestValidator};
-use assay_migrations::{fund, programs::VERIFIER, setup, terms};
+use assay_localnet::{Chain, TestValidator};
 use assay_settlement::{
-    InputTree, Job, Market, ShardState,
-    instructions::{JobRequest, ProviderProfile},
+    InputTree, Job, ShardState,
+    instructions::JobRequest,
     rules::shard::Fault,
     seeds,
 };
-use assay_tests::stage::{Forger, Stage, Worker, at_their_ids, padded, programs, request, USDC};
-use assay_worker::{Handle, Provider, ProviderConfig, Validator, ValidatorConfig};
-use solana_instruction::Instruction;
-use solana_keypair::Keypair;
+use assay_tests::stage::{Forger, Stage, USDC, at_their_ids, embedded, padded, programs, request};
+use assay_worker::{Validator, ValidatorConfig};
 use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    ops::Range,
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -81,7 +79,10 @@ impl Watch<'_> {
             }
             if started.elapsed() > PATIENCE {
                 let states: Vec<_> = data.iter().map(|j| (j.active, j.settled, j.slashed)).collect();
-                bail!("{what} did not happen in {} seconds; (active, settled, slashed): {states:?}", PATIENCE.as_secs());
+                bail!(
+                    "{what} did not happen in {} seconds; (active, settled, slashed): {states:?}",
+                    PATIENCE.as_secs()
+                );
             }
             tokio::time::sleep(Duration::from_millis(400)).await;
         }
@@ -100,7 +101,8 @@ impl Watch<'_> {
                 ensure!(expected.is_none_or(|e| e == recorded.seed), "seed of window {}", shard.window);
                 self.seeds.insert(shard.window, expected.is_some());
             }
-            let cells = data.terms.shard(shard.index).context("no such shard")?.cells().map_err(|e| anyhow::anyhow!("{e}"))?;
+            let cells =
+                data.terms.shard(shard.index).context("no such shard")?.cells().map_err(|e| anyhow::anyhow!("{e}"))?;
             let expected = drawn(&recorded.seed, &address, &shard.root, cells, data.terms.samples);
             ensure!(shard.cells[..usize::from(shard.drawn)] == expected[..], "draw of shard {}", shard.index);
             self.draws.insert(address);
@@ -138,8 +140,11 @@ async fn whole_jobs(chain: Chain) -> Result<()> {
     let validator = Validator::start(config, Arc::new(Cpu)).await?;
 
     // An image of three shards, the last one short.
-    let image = escape_time::Params { width: 90, height: 31, max_iter: 200, x0: -(2 << 28), y0: -(1 << 28), step: 1 << 23 };
-    let picture = stage.create(&renter, 1, request(0, image.to_bytes().to_vec(), 9)).await?;
+    let image =
+        escape_time::Params { width: 90, height: 31, max_iter: 200, x0: -(2 << 28), y0: -(1 << 28), step: 1 << 23 };
+    // Only for the honest one: while its worker is down the forger must not take a shard of it.
+    let asked = JobRequest { reserved_for: honest.provider, ..request(0, image.to_bytes().to_vec(), 9) };
+    let picture = stage.create(&renter, 1, asked).await?;
 
     // A product of two shards whose rows take two chunks; inputs from files.
     let (m, n, k) = (12usize, 20usize, 1_500usize);
@@ -157,7 +162,8 @@ async fn whole_jobs(chain: Chain) -> Result<()> {
     }
     let params = gemm_i8::Params { m: m as u32, n: n as u32, k: k as u32 };
     let locator = format!("file://{}", inputs_folder.display());
-    let asked = JobRequest { locator, inputs, ..request(1, params.to_bytes().to_vec(), 2) };
+    let asked =
+        JobRequest { locator, inputs, reserved_for: honest.provider, ..request(1, params.to_bytes().to_vec(), 2) };
     let product = stage.create(&renter, 2, asked).await?;
 
     // The renter names cells of the product's first shard as soon as it is committed.
@@ -229,7 +235,8 @@ async fn whole_jobs(chain: Chain) -> Result<()> {
         let data = stage.reader.provider(&who.provider).await?;
         ensure!(data.locked == 0 && data.active == 0, "nothing is locked any more");
         let to = token::associated(&who.owner.pubkey(), &stage.mint);
-        let withdraw = ix::withdraw_stake(who.owner.pubkey(), &who.provider, &data, &stage.market_data, to, data.staked);
+        let withdraw =
+            ix::withdraw_stake(who.owner.pubkey(), &who.provider, &data, &stage.market_data, to, data.staked);
         stage.send(&[withdraw], &[&who.owner]).await?;
     }
     let mut sum = 0u64;
@@ -249,9 +256,7 @@ async fn whole_jobs(chain: Chain) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whole_jobs_on_the_embedded_chain() -> Result<()> {
-    let elfs = programs();
-    let options = EmbeddedOptions { slot_time: Duration::from_millis(50), ..EmbeddedOptions::default() };
-    whole_jobs(Chain::Embedded(Embedded::start(options, &at_their_ids(&elfs)).await?)).await
+    whole_jobs(embedded().await?).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

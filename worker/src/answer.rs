@@ -1,18 +1,21 @@
 //! Bringing a cell before the judge: inline, or by an evidence account that is made, filled in parallel, used and
 //! closed. Used by providers to answer and by validators to convict.
 
+use std::{collections::HashSet, mem::offset_of};
+
 use assay_client::{
     answer::{Answer, InputTrees, ShardTree},
     ix,
 };
 use assay_settlement::{
-    Job,
+    EVIDENCE_DISCRIMINATOR, EvidenceHeader, Job,
     instructions::evidence::header,
     rules::draw::Place,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use solana_account::Account;
 use solana_pubkey::Pubkey;
+use solana_rpc_client_api::filter::{Memcmp, RpcFilterType};
 use solana_signature::Signature;
 
 use crate::{
@@ -141,6 +144,26 @@ pub(crate) async fn close_evidence(
     }
     if let Some(journal) = journal {
         journal.close_evidence(address)?;
+    }
+    Ok(())
+}
+
+/// Closes every evidence account of this key that `journal` does not know: left by a run whose journal is lost, or by a
+/// daemon that keeps none.
+pub(crate) async fn sweep(chain: &Chain, journal: Option<&Journal>) -> Result<()> {
+    let known: HashSet<Pubkey> = match journal {
+        Some(journal) => journal.evidence()?.into_iter().map(|(address, _)| address).collect(),
+        None => HashSet::new(),
+    };
+    let owner = offset_of!(EvidenceHeader, owner);
+    let filters = vec![
+        RpcFilterType::Memcmp(Memcmp::new_raw_bytes(0, EVIDENCE_DISCRIMINATOR.to_vec())),
+        RpcFilterType::Memcmp(Memcmp::new_raw_bytes(owner, chain.me().to_bytes().to_vec())),
+    ];
+    for (address, _) in chain.reader.rpc().program_accounts(&assay_settlement::ID, filters).await? {
+        if !known.contains(&address) {
+            close_evidence(chain, None, None, &address).await?;
+        }
     }
     Ok(())
 }

@@ -17,7 +17,8 @@ pub const SELF_CHECK_CELLS: u32 = 14;
 pub struct ProviderConfig {
     /// The chain.
     pub cluster: Cluster,
-    /// The hot key: one of the provider's operators; pays fees and rents. It can't withdraw.
+    /// The hot key: one of the provider's operators; pays fees and rents. It can't withdraw. Of this worker alone: at
+    /// its start it closes evidence accounts of the key that its journal does not know.
     pub operator: Arc<Keypair>,
     /// The owner of the Provider account (cold; not needed to sign).
     pub owner: Pubkey,

@@ -18,6 +18,7 @@ use tokio::{sync::broadcast, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    answer::sweep,
     chain::Chain,
     config::ProviderConfig,
     context::{Context, Place, lock},
@@ -244,7 +245,7 @@ impl Daemon {
         loop {
             let due = searched.is_none_or(|at| at.elapsed() >= SEARCH) || context.is_troubled(Place::Chain);
             if due && context.may_try(Place::Chain) {
-                match self.search().await {
+                match self.search(searched.is_none()).await {
                     Ok(()) => {
                         searched = Some(Instant::now());
                         context.well(Place::Chain);
@@ -341,8 +342,12 @@ impl Daemon {
     }
 
     /// Shards of ours on the chain that the journal does not know, and what is not needed any more.
-    async fn search(&self) -> Result<()> {
+    async fn search(&self, first: bool) -> Result<()> {
         let context = &self.context;
+        // Before this daemon makes any.
+        if first {
+            sweep(&context.chain, Some(&context.journal)).await?;
+        }
         // Asked before the chain: a claim that lands in between has a row by then.
         for (address, account) in context.chain.reader.shards_of_provider(&context.provider).await? {
             let in_work = matches!(

@@ -10,7 +10,7 @@ use std::{
 use anchor_lang::Discriminator;
 use assay_client::accounts::decode;
 use assay_kernels::executor::Backend;
-use assay_settlement::{EVIDENCE_DISCRIMINATOR, EvidenceHeader, Job, Provider, Shard, ShardState, rules::time::Now};
+use assay_settlement::{Job, Provider, Shard, ShardState, rules::time::Now};
 use solana_pubkey::Pubkey;
 use solana_rpc_client_api::filter::{Memcmp, RpcFilterType};
 use tokio::{
@@ -20,7 +20,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    answer::close_evidence,
+    answer::sweep,
     chain::{Chain, overtaken, told},
     config::ValidatorConfig,
     context::{JobContext, lock},
@@ -184,7 +184,7 @@ impl Validator {
             let mut swept = false;
             loop {
                 if !swept {
-                    match self.sweep().await {
+                    match sweep(&self.chain, None).await {
                         Ok(()) => swept = true,
                         Err(error) => self.tell_trouble(None, &self.config.market, &error),
                     }
@@ -323,19 +323,6 @@ impl Validator {
 
     async fn provider(&self, key: &Pubkey) -> Result<Provider> {
         Ok(self.chain.reader.provider(key).await?)
-    }
-
-    /// Closes evidence that an earlier run of this key left.
-    async fn sweep(&self) -> Result<()> {
-        let owner = offset_of!(EvidenceHeader, owner);
-        let filters = vec![
-            RpcFilterType::Memcmp(Memcmp::new_raw_bytes(0, EVIDENCE_DISCRIMINATOR.to_vec())),
-            RpcFilterType::Memcmp(Memcmp::new_raw_bytes(owner, self.chain.me().to_bytes().to_vec())),
-        ];
-        for (address, _) in self.chain.reader.rpc().program_accounts(&assay_settlement::ID, filters).await? {
-            close_evidence(&self.chain, None, None, &address).await?;
-        }
-        Ok(())
     }
 
     fn is_due(&self, shard: &Pubkey) -> bool {

@@ -33,6 +33,9 @@ use std::{
 /// Time of a slot.
 const SLOT: Duration = Duration::from_millis(50);
 const MAX_ITER: u32 = 1_000;
+/// How often, and after which pause, the demo tries to remove its folder.
+const REMOVALS: u32 = 40;
+const REMOVE_AGAIN: Duration = Duration::from_millis(50);
 
 /// How large the demo's work is.
 #[derive(Clone, Copy, Debug)]
@@ -55,11 +58,13 @@ const PRODUCT_SHARDS: u32 = 4;
 pub async fn run(console: &Console, args: &Demo) -> Result<()> {
     std::fs::create_dir_all(&args.out).map_err(|e| CliError::io(&format!("making {}", args.out.display()), &e))?;
     let display = Display::new();
+    let scratch = Scratch::make()?;
     let report = tokio::select! {
-        report = play(console, &display, args) => report,
+        report = play(console, &display, args, &scratch.0) => report,
         signal = stopped() => signal.and(Err(CliError::new(Exit::Other, "interrupted", "the demo was interrupted; its chain is gone"))),
     };
     display.finish();
+    scratch.remove().await;
     let report = report?;
     npy::write_file(
         &args.out.join("report.json"),
@@ -80,7 +85,7 @@ pub async fn run(console: &Console, args: &Demo) -> Result<()> {
     Err(CliError::new(Exit::Verification, "demo-failed", format!("this is not so: {}", failed.join("; "))))
 }
 
-/// A folder that is removed when the demo ends.
+/// The folder of the daemons' data.
 struct Scratch(std::path::PathBuf);
 
 impl Scratch {
@@ -90,17 +95,20 @@ impl Scratch {
         std::fs::create_dir(&path).map_err(|e| CliError::io(&format!("making {}", path.display()), &e))?;
         Ok(Self(path))
     }
-}
 
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::debug!(%error, "the demo's folder could not be removed");
+    /// Removes it. Daemons that were interrupted may write a moment longer, so this tries for a while.
+    async fn remove(self) {
+        for _ in 0..REMOVALS {
+            match std::fs::remove_dir_all(&self.0) {
+                Ok(()) => return,
+                Err(error) => tracing::debug!(%error, "the demo's folder can't be removed yet"),
+            }
+            tokio::time::sleep(REMOVE_AGAIN).await;
         }
     }
 }
 
-async fn play(console: &Console, display: &Display, args: &Demo) -> Result<Report> {
+async fn play(console: &Console, display: &Display, args: &Demo, scratch: &Path) -> Result<Report> {
     let started = Instant::now();
     let say = |text: &str| display.line(console, &format!("[{:>5.1} s] {text}", started.elapsed().as_secs_f64()));
     let size = if args.fast { FAST } else { FULL };
@@ -116,11 +124,10 @@ async fn play(console: &Console, display: &Display, args: &Demo) -> Result<Repor
     };
     let quiet = parties::silent();
     let context = Context::new(&global, &quiet)?;
-    let scratch = Scratch::make()?;
     let bind = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     let store = Store::start(StoreOptions {
         bind,
-        folder: scratch.0.join("store"),
+        folder: scratch.join("store"),
         max_input_bytes: 1 << 28,
         max_total_bytes: 1 << 30,
     })
@@ -130,7 +137,7 @@ async fn play(console: &Console, display: &Display, args: &Demo) -> Result<Repor
     let parties = Parties::gather(&context, &chain).await?;
     let before = ledger::balances(context.reader.rpc(), &parties.mint, &parties.purses(&[])).await?;
     parties.enrol(&context).await?;
-    let daemons = Daemons::start(&context, &parties, &scratch.0, |name, events| display.listen(name, events)).await?;
+    let daemons = Daemons::start(&context, &parties, scratch, |name, events| display.listen(name, events)).await?;
 
     let matrices = write_matrices(&args.out, args.seed, size.matrix)?;
     let params = view::picture(size.width, size.height, MAX_ITER, view::CENTRE, view::SPAN)?;

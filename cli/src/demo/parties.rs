@@ -242,6 +242,16 @@ impl Daemons {
     }
 }
 
+/// A demo that fails or is interrupted leaves no daemon behind.
+impl Drop for Daemons {
+    fn drop(&mut self) {
+        for handle in &self.providers {
+            handle.stop();
+        }
+        self.validator.stop();
+    }
+}
+
 /// Tells apart what belongs to whom in lists of addresses.
 pub fn name_of(parties: &Parties, account: &Pubkey) -> String {
     let worker = parties.workers.iter().find(|worker| worker.account == *account);

@@ -149,9 +149,15 @@ mod tests {
             let mut b = ((next() as u128) << 64) | next() as u128;
             a >>= next() % 128;
             b >>= next() % 128;
-            if i % 7 == 0 { a = !a; }
-            if i % 11 == 0 { b = !b; }
-            if i % 13 == 0 { a = b.wrapping_mul(3).wrapping_sub(1); }
+            if i % 7 == 0 {
+                a = !a;
+            }
+            if i % 11 == 0 {
+                b = !b;
+            }
+            if i % 13 == 0 {
+                a = b.wrapping_mul(3).wrapping_sub(1);
+            }
             let b = b.max(1);
             assert_eq!(super::__multi3(a as i128, b as i128), (a as i128).wrapping_mul(b as i128));
             assert_eq!(super::__udivti3(a, b), a / b, "{a} / {b}");

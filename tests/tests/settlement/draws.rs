@@ -4,7 +4,7 @@ use anchor_lang::error::ErrorCode;
 use assay_client::ix;
 use assay_settlement::{
     DrawSeed, ShardState,
-    constants::{RESTART_GRACE_SECONDS, SLOTS_PER_SECOND},
+    constants::{RESTART_GRACE_SECONDS, SEED_KEEP_SECONDS, SLOTS_PER_SECOND},
     error::AssayError as E,
     rules::shard::Fault,
     seeds,
@@ -151,6 +151,24 @@ fn a_window_missed_in_the_hour_after_a_restart_costs_nothing() {
     w.pass_window(&task);
     w.chain.pass(RESTART_GRACE_SECONDS);
     w.settle(&task, 0, &alice);
+}
+
+#[test]
+fn a_lone_cheater_pays_for_every_window_it_lets_pass() {
+    // Half of the cells are wrong, nobody else watches, and it waits as long as it likes between looks.
+    let mut w = World::new();
+    let task = w.create(Spec::image());
+    let (alice, operator) = (w.alice.clone(), w.alice.operator.clone());
+    w.claim(&task, 0, &alice);
+    let wrong: Vec<u64> = (0..128).collect();
+    let work = w.forged(&task, 0, &alice, &wrong);
+    w.commit(&task, &alice, &work);
+    for looks in 1..=3 {
+        let window = w.shard(&task, 0).window;
+        w.chain.pass(SEED_KEEP_SECONDS);
+        w.ok(&[ix::roll_window(operator.id(), &task.job, 0, window)], &[&operator]);
+        assert_eq!(w.shard(&task, 0).state() == Some(ShardState::Slashed), looks == 3);
+    }
 }
 
 #[test]

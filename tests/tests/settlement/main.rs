@@ -16,4 +16,3 @@ mod six_refusals;
 mod swapped_accounts;
 mod walks;
 mod whole_jobs;
-mod zz_findings;

@@ -18,9 +18,8 @@ const LAST_RESTART_SLOT: Pubkey = pubkey!("SysvarLastRestartS1ot1111111111111111
 fn read(sysvar: &Pubkey, offset: u64, out: &mut [u8]) -> core::result::Result<(), AssayError> {
     let id = sysvar.as_ref().as_ptr();
     // SAFETY: `id` points at 32 bytes and `out` at `out.len()` writable bytes of this program's own memory.
-    let code = unsafe {
-        solana_define_syscall::definitions::sol_get_sysvar(id, out.as_mut_ptr(), offset, out.len() as u64)
-    };
+    let code =
+        unsafe { solana_define_syscall::definitions::sol_get_sysvar(id, out.as_mut_ptr(), offset, out.len() as u64) };
     if code == 0 { Ok(()) } else { Err(AssayError::Overflow) }
 }
 

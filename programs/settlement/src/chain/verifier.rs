@@ -25,7 +25,15 @@ fn call(verifier: &AccountInfo, evidence: Option<&AccountInfo>, data: Vec<u8>) -
     Ok(answer)
 }
 
-fn request(op: Op, kernel: u16, params: &[u8], openings: &[abi::Opening], leaf: u64, cell: u32, inline: &[u8]) -> Result<Vec<u8>> {
+fn request(
+    op: Op,
+    kernel: u16,
+    params: &[u8],
+    openings: &[abi::Opening],
+    leaf: u64,
+    cell: u32,
+    inline: &[u8],
+) -> Result<Vec<u8>> {
     let openings_bytes = openings.len().checked_mul(OPENING_BYTES).ok_or(AssayError::Overflow)?;
     let room = [params.len(), openings_bytes, inline.len()]
         .iter()
@@ -87,5 +95,9 @@ pub struct Cell<'a> {
 
 /// Re-executes a cell and returns its bytes.
 pub fn execute(verifier: &AccountInfo, evidence: Option<&AccountInfo>, cell: &Cell) -> Result<Vec<u8>> {
-    call(verifier, evidence, request(Op::Cell, cell.kernel, cell.params, cell.openings, cell.leaf, cell.cell, cell.inline)?)
+    call(
+        verifier,
+        evidence,
+        request(Op::Cell, cell.kernel, cell.params, cell.openings, cell.leaf, cell.cell, cell.inline)?,
+    )
 }

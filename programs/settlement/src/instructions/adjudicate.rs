@@ -70,7 +70,14 @@ struct Judged {
     matches: bool,
 }
 
-fn judge(terms: &JobTerms, shard: &Shard, shard_key: &Pubkey, args: &AdjudicateArgs, verifier: &AccountInfo, evidence: Option<&AccountInfo>) -> Result<Judged> {
+fn judge(
+    terms: &JobTerms,
+    shard: &Shard,
+    shard_key: &Pubkey,
+    args: &AdjudicateArgs,
+    verifier: &AccountInfo,
+    evidence: Option<&AccountInfo>,
+) -> Result<Judged> {
     require!(args.openings.len() <= MAX_OPENINGS, AssayError::BadOpening);
     let commitment = Commitment {
         shard: terms.shard(shard.index).ok_or(AssayError::NoSuchShard)?,
@@ -122,7 +129,8 @@ pub fn adjudicate(ctx: Context<Adjudicate>, args: AdjudicateArgs) -> Result<()> 
         require_keys_eq!(owner, a.submitter.key(), AssayError::WrongEvidenceOwner);
     }
     let judged = judge(&job.terms, &shard, &key, &args, &a.verifier, evidence)?;
-    let verdict = rules::shard::adjudicate(&mut shard, &job.terms, judged.number, judged.matches, &a.submitter.key(), &now)?;
+    let verdict =
+        rules::shard::adjudicate(&mut shard, &job.terms, judged.number, judged.matches, &a.submitter.key(), &now)?;
     match verdict {
         Verdict::Answered => emit!(CellAnswered {
             shard: key,

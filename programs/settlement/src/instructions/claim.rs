@@ -39,8 +39,11 @@ pub fn claim_shard(ctx: Context<ClaimShard>, index: u32, terms_hash: [u8; 32], m
     require!(index < job.terms.shards, AssayError::NoSuchShard);
     if account::is_vacant(&a.shard) {
         let bump = account::canonical(&a.shard, &[seeds::SHARD, job_key.as_ref(), &index.to_le_bytes()])?;
-        account::create_typed::<Shard>(&a.operator, &a.shard,
-            &[seeds::SHARD, job_key.as_ref(), &index.to_le_bytes(), &[bump]])?;
+        account::create_typed::<Shard>(
+            &a.operator,
+            &a.shard,
+            &[seeds::SHARD, job_key.as_ref(), &index.to_le_bytes(), &[bump]],
+        )?;
         let mut shard = account::load_mut::<Shard>(&a.shard)?;
         shard.version = ACCOUNT_VERSION;
         shard.bump = bump;

@@ -119,7 +119,8 @@ pub fn close_seed(ctx: Context<CloseSeed>) -> Result<()> {
     {
         let seed = a.seed.load()?;
         require_keys_eq!(seed.rent_payer, a.rent_payer.key(), AssayError::WrongRentPayer);
-        let kept = Deadline { opened_at: seed.recorded_at, opened_slot: seed.recorded_slot, seconds: SEED_KEEP_SECONDS };
+        let kept =
+            Deadline { opened_at: seed.recorded_at, opened_slot: seed.recorded_slot, seconds: SEED_KEEP_SECONDS };
         require!(kept.passed(&now), AssayError::TooEarly);
     }
     account::close(a.seed.as_ref(), &a.rent_payer)

@@ -121,11 +121,8 @@ pub fn create_job(ctx: Context<CreateJob>, request: JobRequest) -> Result<()> {
         }
         let t = &mut job.terms;
         t.classes = u8::try_from(classes).map_err(|_| AssayError::VerifierAnswer)?;
-        let limits = Limits {
-            cell_bytes: kernel.cell_bytes_max,
-            leaf_bytes: kernel.leaf_bytes_max,
-            stages: kernel.stages,
-        };
+        let limits =
+            Limits { cell_bytes: kernel.cell_bytes_max, leaf_bytes: kernel.leaf_bytes_max, stages: kernel.stages };
         let leaves = check_geometry(t.classes(), &limits)?;
         let wish = Wish {
             price_start: request.price_start,
@@ -189,8 +186,14 @@ pub fn create_job(ctx: Context<CreateJob>, request: JobRequest) -> Result<()> {
         job.rent_payer = a.payer.key();
         job.watch_keys = request.watch_keys;
         job.terms_hash = job.terms.hash();
-        token::create_vault(&a.payer, &a.vault, &a.mint, &job_key, &a.token_program,
-            &[seeds::VAULT, job_key.as_ref(), &[job.vault_bump]])?;
+        token::create_vault(
+            &a.payer,
+            &a.vault,
+            &a.mint,
+            &job_key,
+            &a.token_program,
+            &[seeds::VAULT, job_key.as_ref(), &[job.vault_bump]],
+        )?;
         emit!(JobCreated {
             job: job_key,
             renter: job.renter,

@@ -1,13 +1,6 @@
 //! Registering a kernel: its verifier must be unchangeable, and says itself what the kernel is.
 
-use crate::{
-    chain::verifier,
-    constants::*,
-    error::AssayError,
-    events::*,
-    seeds,
-    state::Kernel,
-};
+use crate::{chain::verifier, constants::*, error::AssayError, events::*, seeds, state::Kernel};
 use anchor_lang::prelude::*;
 
 /// Accounts of `register_kernel`.

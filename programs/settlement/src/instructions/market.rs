@@ -5,8 +5,7 @@ use crate::{
     constants::*,
     error::AssayError,
     events::*,
-    rules,
-    seeds,
+    rules, seeds,
     state::{EXPERIMENTAL, Market, PAUSED, Terms},
 };
 use anchor_lang::prelude::*;
@@ -41,8 +40,14 @@ pub fn open_market(ctx: Context<OpenMarket>, id: u16, terms: Terms, experimental
     let decimals = token::check_mint(&a.mint)?;
     let market_key = a.market.key();
     let treasury_bump = account::canonical(&a.treasury, &[seeds::TREASURY, market_key.as_ref()])?;
-    token::create_vault(&a.payer, &a.treasury, &a.mint, &market_key, &a.token_program,
-        &[seeds::TREASURY, market_key.as_ref(), &[treasury_bump]])?;
+    token::create_vault(
+        &a.payer,
+        &a.treasury,
+        &a.mint,
+        &market_key,
+        &a.token_program,
+        &[seeds::TREASURY, market_key.as_ref(), &[treasury_bump]],
+    )?;
     let mut market = a.market.load_init()?;
     market.version = ACCOUNT_VERSION;
     market.bump = ctx.bumps.market;

@@ -4,8 +4,7 @@ use crate::{
     chain::{sysvar, token},
     error::AssayError,
     events::*,
-    rules,
-    seeds,
+    rules, seeds,
     state::{Job, Provider, Shard},
 };
 use anchor_lang::prelude::*;

@@ -73,7 +73,14 @@ pub fn register_provider(ctx: Context<RegisterProvider>, profile: ProviderProfil
     }
     let key = a.provider.key();
     let vault_bump = account::canonical(&a.vault, &[seeds::STAKE, key.as_ref()])?;
-    token::create_vault(&a.payer, &a.vault, &a.mint, &key, &a.token_program, &[seeds::STAKE, key.as_ref(), &[vault_bump]])?;
+    token::create_vault(
+        &a.payer,
+        &a.vault,
+        &a.mint,
+        &key,
+        &a.token_program,
+        &[seeds::STAKE, key.as_ref(), &[vault_bump]],
+    )?;
     let mut provider = a.provider.load_init()?;
     provider.version = ACCOUNT_VERSION;
     provider.bump = ctx.bumps.provider;

@@ -114,7 +114,8 @@ impl Shard<'_> {
                 continue;
             }
             let per = u64::from(part.class.cells_per_leaf);
-            let leaf = left.checked_div(per).and_then(|l| l.checked_add(part.first_leaf)).ok_or(AssayError::Overflow)?;
+            let leaf =
+                left.checked_div(per).and_then(|l| l.checked_add(part.first_leaf)).ok_or(AssayError::Overflow)?;
             let cell = left.checked_rem(per).ok_or(AssayError::Overflow)?;
             return Ok(Place { leaf, cell: u32::try_from(cell).map_err(|_| AssayError::Overflow)? });
         }

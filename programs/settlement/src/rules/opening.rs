@@ -84,7 +84,13 @@ impl Commitment<'_> {
 }
 
 /// Checks a run that cell of leaf `own` wants to read, and returns the opening that the verifier is told of.
-pub fn authenticate(run: &Run, own: u64, terms: &JobTerms, commitment: &Commitment, bytes: &Bytes) -> Result<abi::Opening> {
+pub fn authenticate(
+    run: &Run,
+    own: u64,
+    terms: &JobTerms,
+    commitment: &Commitment,
+    bytes: &Bytes,
+) -> Result<abi::Opening> {
     if run.source == SOURCE_LEAVES {
         if run.level != 0 || run.start >= own {
             return Err(AssayError::BadOpening);

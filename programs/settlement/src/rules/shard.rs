@@ -162,7 +162,14 @@ pub fn challenge_window(shard: &Shard, terms: &JobTerms) -> Deadline {
 }
 
 /// Committed -> Sampled.
-pub fn draw(shard: &mut Shard, terms: &JobTerms, address: &Pubkey, window: u64, seed: &[u8; 32], now: &Now) -> Result<()> {
+pub fn draw(
+    shard: &mut Shard,
+    terms: &JobTerms,
+    address: &Pubkey,
+    window: u64,
+    seed: &[u8; 32],
+    now: &Now,
+) -> Result<()> {
     state_is(shard, &[ShardState::Committed])?;
     ensure(shard.window == window, AssayError::WrongWindow)?;
     let range = terms.shard(shard.index).ok_or(AssayError::NoSuchShard)?;
@@ -187,13 +194,11 @@ pub enum Roll {
 }
 
 /// True when a missed window can't be held against the provider: within an hour of slots after a cluster restart that
-/// came after the commitment, and once the window's seed could have been recorded and closed again.
+/// came after the commitment. Nothing else excuses it: whoever could roll for nothing would look at the hashes of window
+/// after window and record the first one that spares its wrong cells.
 fn roll_is_free(shard: &Shard, now: &Now) -> bool {
     let grace = SLOTS_PER_SECOND.saturating_mul(u64::from(RESTART_GRACE_SECONDS));
-    let restarted = now.last_restart_slot > shard.committed_slot;
-    let kept =
-        Deadline { opened_at: shard.committed_at, opened_slot: shard.committed_slot, seconds: SEED_KEEP_SECONDS };
-    (restarted && now.slot < now.last_restart_slot.saturating_add(grace)) || kept.passed(now)
+    now.last_restart_slot > shard.committed_slot && now.slot < now.last_restart_slot.saturating_add(grace)
 }
 
 /// Committed -> Committed with a new window, or -> Slashed once the rolls have used up the lock. The handler has made
@@ -258,7 +263,14 @@ pub fn named_due(shard: &Shard, terms: &JobTerms) -> Deadline {
 
 /// Judges cell `number`, re-executed by the verifier: `matches` says whether the committed bytes are right.
 /// A wrong cell convicts at any time before settlement, demanded or not. A right one answers if it was demanded.
-pub fn adjudicate(shard: &mut Shard, terms: &JobTerms, number: u64, matches: bool, submitter: &Pubkey, now: &Now) -> Result<Verdict> {
+pub fn adjudicate(
+    shard: &mut Shard,
+    terms: &JobTerms,
+    number: u64,
+    matches: bool,
+    submitter: &Pubkey,
+    now: &Now,
+) -> Result<Verdict> {
     state_is(shard, &[ShardState::Committed, ShardState::Sampled])?;
     if !matches {
         slash(shard, terms, Fault::WrongCell, submitter, now)?;
@@ -293,7 +305,8 @@ pub fn slash_unanswered(shard: &mut Shard, terms: &JobTerms, caller: &Pubkey, no
 
 /// Divides the lock into debts. The lock itself stays locked until the debts are moved; job and provider are told then.
 fn slash(shard: &mut Shard, terms: &JobTerms, fault: Fault, bounty_to: &Pubkey, now: &Now) -> Result<()> {
-    let parts = money::seizure(shard.collateral, shard.price, terms.amplification_bps, terms.bounty_bps, shard.owed_renter)?;
+    let parts =
+        money::seizure(shard.collateral, shard.price, terms.amplification_bps, terms.bounty_bps, shard.owed_renter)?;
     shard.state = ShardState::Slashed as u8;
     shard.fault = fault as u8;
     shard.owed_renter = parts.compensation;
@@ -327,11 +340,8 @@ pub fn settle(job: &mut Job, provider: &mut Provider, shard: &mut Shard, now: &N
     let to_job = rolled.saturating_sub(parts.pay);
 
     provider.locked = provider.locked.checked_sub(shard.collateral).ok_or(AssayError::Overflow)?;
-    provider.staked = provider
-        .staked
-        .checked_add(to_provider)
-        .and_then(|s| s.checked_sub(to_job))
-        .ok_or(AssayError::Overflow)?;
+    provider.staked =
+        provider.staked.checked_add(to_provider).and_then(|s| s.checked_sub(to_job)).ok_or(AssayError::Overflow)?;
     provider.active = provider.active.checked_sub(1).ok_or(AssayError::Overflow)?;
     provider.settled = provider.settled.checked_add(1).ok_or(AssayError::Overflow)?;
     provider.earned = provider.earned.saturating_add(to_provider);

@@ -93,7 +93,10 @@ pub fn check_geometry(classes: &[CostClass], limits: &Limits) -> Result<u64> {
                 && class.cells_per_leaf > 0
                 && class.cell_bytes > 0
                 && class.cell_bytes <= limits.cell_bytes.min(MAX_CELL_BYTES)
-                && class.cells_per_leaf.checked_mul(class.cell_bytes).is_some_and(|b| b <= limits.leaf_bytes.min(MAX_LEAF_BYTES))
+                && class
+                    .cells_per_leaf
+                    .checked_mul(class.cell_bytes)
+                    .is_some_and(|b| b <= limits.leaf_bytes.min(MAX_LEAF_BYTES))
                 && class.stage < u32::from(limits.stages),
             AssayError::VerifierAnswer,
         )?;

@@ -25,6 +25,7 @@ pub fn first_slot(window: u64) -> Result<u64, AssayError> {
 
 /// What the SlotHashes sysvar holds of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "one value on the stack, once a window; a box would cost heap on chain")]
 pub enum Window {
     /// Fewer than 12 slots with a block have followed the window's start.
     TooEarly,
@@ -137,7 +138,10 @@ mod tests {
         assert_eq!(look(&sysvar(&[]), 2), Window::TooEarly);
         assert_eq!(look(&sysvar(&(120..139).collect::<Vec<_>>()), 2), Window::TooEarly, "11 entries");
         assert!(matches!(look(&sysvar(&(120..140).collect::<Vec<_>>()), 2), Window::Ready(_)), "12 entries");
-        assert!(matches!(look(&sysvar(&(128..640).collect::<Vec<_>>()), 2), Window::Ready(_)), "oldest is the first slot");
+        assert!(
+            matches!(look(&sysvar(&(128..640).collect::<Vec<_>>()), 2), Window::Ready(_)),
+            "oldest is the first slot"
+        );
         assert_eq!(look(&sysvar(&(129..641).collect::<Vec<_>>()), 2), Window::AgedOut);
         // Slot 128 was skipped and 127 has aged out: whether 129 is the first can't be known.
         assert_eq!(look(&sysvar(&[129, 130, 131]), 2), Window::AgedOut);

@@ -161,7 +161,7 @@ fn rolling_a_window_costs_a_kth_of_the_lock_until_it_is_used_up() {
 }
 
 #[test]
-fn a_restart_or_a_closed_seed_makes_rolling_free() {
+fn only_a_restart_makes_rolling_free() {
     let (mut j, mut p, mut s) = (job(), provider(1), shard(0));
     claim(&mut j, &mut p, &mut s, &claim_of(1), &at(10)).unwrap();
     commit(&mut s, &p, &key(1), [7; 32], &at(20)).unwrap();
@@ -171,7 +171,7 @@ fn a_restart_or_a_closed_seed_makes_rolling_free() {
     }
     let step = s.collateral.div_ceil(3);
     assert_eq!(roll(&mut s, &j.terms, &key(2), &Now { slot: 8_200, ..restarted }), Ok(Roll::Rolled { owed: step }));
-    assert_eq!(roll(&mut s, &j.terms, &key(2), &at(20 + 30 * 86_400)), Ok(Roll::Rolled { owed: 0 }));
+    assert_eq!(roll(&mut s, &j.terms, &key(2), &at(20 + 90 * 86_400)), Ok(Roll::Rolled { owed: step }));
 }
 
 #[test]
@@ -206,9 +206,8 @@ fn a_claim_that_comes_back_gives_the_ramp_its_time_back() {
 fn claims_are_refused_by_name() {
     let (mut j, mut p, mut s) = (job(), provider(1), shard(0));
     let ok = claim_of(1);
-    let mut refused = |j: &mut Job, p: &mut Provider, claim_: Claim, time: i64| {
-        claim(j, p, &mut s, &claim_, &at(time)).unwrap_err()
-    };
+    let mut refused =
+        |j: &mut Job, p: &mut Provider, claim_: Claim, time: i64| claim(j, p, &mut s, &claim_, &at(time)).unwrap_err();
     assert_eq!(refused(&mut j, &mut p, Claim { terms_hash: [1; 32], ..ok }, 10), AssayError::TermsChanged);
     assert_eq!(refused(&mut j, &mut p, Claim { operator: key(2), ..ok }, 10), AssayError::NotAuthorized);
     assert_eq!(refused(&mut j, &mut p, Claim { operator: NOBODY, ..ok }, 10), AssayError::NotAuthorized);
@@ -315,8 +314,11 @@ impl Ledger {
                 claim(j, &mut self.providers[usize::from(*n)], s, &claim_, &now)?;
             }
             Op::Release | Op::Expire => {
-                let penalty =
-                    if matches!(op, Op::Release) { release(j, p, s, &key(1), self.frozen, &now)? } else { expire(j, p, s, self.frozen, &now)? };
+                let penalty = if matches!(op, Op::Release) {
+                    release(j, p, s, &key(1), self.frozen, &now)?
+                } else {
+                    expire(j, p, s, self.frozen, &now)?
+                };
                 self.stake_vaults[who] -= penalty;
                 self.job_vault += penalty;
             }
