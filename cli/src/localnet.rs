@@ -141,12 +141,13 @@ pub async fn run(console: &Console, args: &Localnet) -> Result<()> {
     console.say(table.to_string());
     console.say(format!("JSON-RPC {}\nWebSocket {}\ncontent store {}", chain.rpc_url(), chain.ws_url(), store.url()));
     console.note(format!(
-        "Try:\n  assay provider register -k {folder}/provider-1.json --operator $(solana-keygen pubkey {folder}/provider-1-operator.json) --endpoint http://127.0.0.1:8902\n  \
+        "Try:\n  assay provider register -k {folder}/provider-1.json --operator {operator} --endpoint http://127.0.0.1:8902\n  \
          assay provider deposit 100 -y -k {folder}/provider-1.json\n  \
          assay provider run -k {folder}/provider-1-operator.json --owner {owner} --allow-experimental --allow-local-urls\n  \
          assay job submit escape-time --price 1 -y -k {folder}/renter.json\nCtrl-C ends the chain; its state is lost.",
         folder = args.folder.join("wallets").display(),
         owner = wallets.get("provider-1")?.pubkey(),
+        operator = wallets.get("provider-1-operator")?.pubkey(),
     ));
     let document = serde_json::json!({
         "rpc": chain.rpc_url(),

@@ -393,6 +393,19 @@ pub fn withdraw_refund(job: &Pubkey, data: &Job, destination: Pubkey) -> Instruc
     build(&accounts, &instruction::WithdrawRefund {})
 }
 
+/// Moves what a job owes the treasury. No signer.
+pub fn sweep_fees(job: &Pubkey, data: &Job, market_data: &Market) -> Instruction {
+    let accounts = accounts::SweepFees {
+        job: *job,
+        job_vault: data.vault,
+        market: data.terms.market,
+        treasury: market_data.treasury,
+        mint: data.terms.mint,
+        token_program: data.terms.token_program,
+    };
+    build(&accounts, &instruction::SweepFees {})
+}
+
 /// Closes a shard's account of a terminal job. No signer.
 pub fn close_shard(job: &Pubkey, index: u32, rent_payer: Pubkey) -> Instruction {
     let accounts = accounts::CloseShard { job: *job, shard: seeds::shard(job, index), rent_payer };

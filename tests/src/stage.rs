@@ -8,7 +8,7 @@ use assay_kernels::executor::{Backend, Cpu, ExecError, Inputs};
 use assay_localnet::{Chain, Embedded, EmbeddedOptions, Program};
 use assay_migrations::{fund, programs::VERIFIER, setup, terms};
 use assay_settlement::{
-    Market,
+    Market, Terms,
     instructions::{JobRequest, ProviderProfile},
     seeds,
 };
@@ -60,6 +60,11 @@ pub struct Stage {
 impl Stage {
     /// Makes mint, kernels and market; a second time to show that it changes nothing.
     pub async fn new(chain: &Chain) -> Result<Self> {
+        Self::with_terms(chain, terms::experimental(10, 90)).await
+    }
+
+    /// [`Stage::new`] with other terms of the market.
+    pub async fn with_terms(chain: &Chain, terms: Terms) -> Result<Self> {
         let cluster = chain.cluster().clone();
         let sender = Sender::new(&cluster);
         let reader = Reader::new(Rpc::new(&cluster));
@@ -70,7 +75,7 @@ impl Stage {
             mint: setup::MintPlan::New(Box::new(Keypair::new()), 6),
             kernels: &[1, 2],
             market_id: 0,
-            terms: terms::experimental(10, 90),
+            terms,
             experimental: true,
         };
         let report = setup::initialise(&sender, &deployer, &plan).await?;
@@ -226,9 +231,14 @@ pub fn at_their_ids(elfs: &[Vec<u8>; 2]) -> [Program<'_>; 2] {
     ]
 }
 
-/// An embedded chain with both programs.
+/// An embedded chain with both programs, 50 ms to a slot.
 pub async fn embedded() -> Result<Chain> {
+    embedded_with(Duration::from_millis(50)).await
+}
+
+/// An embedded chain with both programs.
+pub async fn embedded_with(slot_time: Duration) -> Result<Chain> {
     let elfs = programs();
-    let options = EmbeddedOptions { slot_time: Duration::from_millis(50), ..EmbeddedOptions::default() };
+    let options = EmbeddedOptions { slot_time, ..EmbeddedOptions::default() };
     Ok(Chain::Embedded(Embedded::start(options, &at_their_ids(&elfs)).await?))
 }

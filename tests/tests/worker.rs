@@ -1,15 +1,22 @@
-//! The provider daemon on a real chain: killed at any moment, with its folder lost, and draining.
+//! The daemons on a real chain: a provider killed at any moment, with its folder lost, and draining; a validator that
+//! deals with idle providers.
 
 #![allow(clippy::arithmetic_side_effects, clippy::unwrap_used, reason = "test code")]
 
 use anyhow::{Context as _, Result, ensure};
-use assay_client::answer::InputData;
+use assay_client::{answer::InputData, ix, token};
 use assay_kernels::{escape_time, executor::Cpu, gemm_i8};
-use assay_settlement::{InputTree, ShardState, instructions::JobRequest};
-use assay_tests::stage::{Stage, USDC, embedded, padded, request};
-use assay_worker::{Event, What};
+use assay_migrations::terms;
+use assay_settlement::{
+    InputTree, ShardState,
+    instructions::JobRequest,
+    rules::{shard::Fault, window::Window},
+};
+use assay_tests::stage::{Stage, USDC, embedded, embedded_with, padded, request};
+use assay_worker::{Action, Event, Events, Validator, ValidatorConfig, What};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use solana_pubkey::Pubkey;
+use solana_signer::Signer;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -139,6 +146,75 @@ async fn drains() -> Result<()> {
     let status = worker.status();
     ensure!(status.stopped && status.obligations.is_empty(), "{status:?}");
     stage.reader.find_job(&job).await?.context("still there")?;
+    chain.stop();
+    Ok(())
+}
+
+/// A validator turns the cranks against providers that do nothing more: it ends a claim whose time is over, rolls a
+/// window that nobody recorded, slashes cells that nobody answered, and collects its bounty. That the provider serves
+/// nothing is no fault by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_providers_are_dealt_with() -> Result<()> {
+    let chain = embedded_with(Duration::from_millis(20)).await?;
+    let mut stage = Stage::with_terms(&chain, terms::experimental(5, 5)).await?;
+    let renter = stage.wallet(&chain, 200 * USDC).await?;
+    let provider = stage.register(&chain, 300 * USDC).await?;
+    let validator = Arc::new(stage.wallet(&chain, 0).await?);
+    let stage = stage;
+    let job = stage.create(&renter, 1, JobRequest { execute_seconds: 4, ..request(0, image(48), 4) }).await?;
+    let data = stage.reader.job(&job).await?;
+    ensure!(data.terms.shards == 3);
+    let operator = provider.operator_key();
+    let send = async |instruction| stage.send(&[instruction], &[&provider.operator]).await;
+    for index in 0..3 {
+        send(ix::claim_shard(operator, &job, &data, &provider.provider, index, 1)).await?;
+    }
+    for index in 1..3 {
+        send(ix::commit_result(operator, &job, &provider.provider, index, [9; 32])).await?;
+    }
+    // Shard 2 is drawn, and then nothing is answered.
+    let window = stage.reader.shard(&job, 2).await?.context("no shard")?.window;
+    let started = Instant::now();
+    while !matches!(stage.reader.draw_window(window).await?, Window::Ready(_)) {
+        ensure!(started.elapsed() < PATIENCE, "no draw window");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let other = stage.reader.shard(&job, 1).await?.context("no shard")?.window;
+    send(ix::record_seed(operator, window)).await?;
+    send(ix::draw_samples(&job, 2, window)).await?;
+
+    let mut config = ValidatorConfig::new(stage.cluster.clone(), validator.clone(), stage.market);
+    config.allow_local_urls = true;
+    config.poll = Duration::from_millis(300);
+    let events = Events::default();
+    let mut told = events.subscribe();
+    let running = Validator::start_with(config, Arc::new(Cpu), events).await?;
+    let (mut bounties, mut rolled, mut unavailable) = (0, 0, 0);
+    loop {
+        let event = tokio::time::timeout(PATIENCE, told.recv()).await??;
+        match event.what {
+            What::BountyPaid { amount } => bounties += amount,
+            What::Sent { action: Action::RollWindow } => rolled += 1,
+            What::Unavailable { .. } => unavailable += 1,
+            _ => {}
+        }
+        let shards = stage.reader.shards_of_job(&job).await?;
+        let state = |index: u32| shards.iter().find(|(_, s)| s.index == index).and_then(|(_, s)| s.state());
+        // A window that both shards share was recorded for both.
+        let rolling = other == window || rolled > 0;
+        if state(0) == Some(ShardState::Open) && state(2) == Some(ShardState::Slashed) && rolling && bounties > 0 {
+            break;
+        }
+    }
+    running.stop();
+    running.join().await?;
+    ensure!(unavailable > 0, "that nothing is served was told");
+    let shard = stage.reader.shard(&job, 2).await?.context("no shard")?;
+    ensure!(shard.fault == Fault::Unanswered as u8 && shard.seized == 1 && shard.owed_bounty == 0, "{shard:?}");
+    let account = stage.reader.provider(&provider.provider).await?;
+    ensure!((account.given_back, account.slashed) == (1, 1), "one claim expired, one shard slashed");
+    let purse = stage.tokens(&token::associated(&validator.pubkey(), &stage.mint)).await?;
+    ensure!(purse == bounties, "{purse} arrived, {bounties} were told");
     chain.stop();
     Ok(())
 }

@@ -40,9 +40,11 @@ const DISCRIMINATOR: usize = 8;
 /// What failed is tried again after this long, then twice as long, and so on.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
-/// Shards that are looked at at the same time, in all and of one provider.
-const AT_ONCE: usize = 64;
-const AT_ONCE_PER_PROVIDER: usize = 8;
+/// Shards that are checked at the same time, in all and of one provider.
+const CHECKS: usize = 64;
+const CHECKS_PER_PROVIDER: usize = 8;
+/// Shards whose cranks are turned at the same time.
+const CRANKS: usize = 32;
 /// Notifications that come within this time are one.
 const GATHER: Duration = Duration::from_millis(100);
 
@@ -82,6 +84,14 @@ impl ValidatorHandle {
     }
 }
 
+/// What is done with a shard. The two never wait for each other: a provider that serves slowly delays its check, not
+/// its slashing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Work {
+    Check,
+    Crank,
+}
+
 /// Why a shard is not looked at for a while.
 struct Later {
     not_before: Instant,
@@ -89,15 +99,15 @@ struct Later {
     message: String,
 }
 
-/// A shard that is looked at; free again when dropped.
+/// A shard that is worked on; free again when dropped.
 struct Busy {
     validator: Arc<Validator>,
-    shard: Pubkey,
+    key: (Pubkey, Work),
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        lock(&self.validator.busy).remove(&self.shard);
+        lock(&self.validator.busy).remove(&self.key);
     }
 }
 
@@ -111,9 +121,9 @@ pub struct Validator {
     jobs: Mutex<HashMap<Pubkey, Arc<JobContext>>>,
     /// Shards whose committed root was checked, with that root.
     checked: Mutex<HashMap<Pubkey, [u8; 32]>>,
-    later: Mutex<HashMap<Pubkey, Later>>,
-    /// Shards that are looked at just now, with their providers.
-    busy: Mutex<HashMap<Pubkey, Pubkey>>,
+    later: Mutex<HashMap<(Pubkey, Work), Later>>,
+    /// Shards that are worked on just now, with their providers.
+    busy: Mutex<HashMap<(Pubkey, Work), Pubkey>>,
     /// One shard is computed at a time: each takes the whole device.
     computing: Semaphore,
     tasks: TaskTracker,
@@ -180,18 +190,20 @@ impl Validator {
         let patterns = vec![vec![(0, Shard::DISCRIMINATOR.to_vec())]];
         self.tasks.spawn(watch(self.config.cluster.clone(), patterns, wake.clone(), stop.clone()));
         let gather = GATHER.min(self.config.poll);
+        // Trouble that is of no shard.
+        let whole = (self.config.market, Work::Crank);
         let work = async {
             let mut swept = false;
             loop {
                 if !swept {
                     match sweep(&self.chain, None).await {
                         Ok(()) => swept = true,
-                        Err(error) => self.tell_trouble(None, &self.config.market, &error),
+                        Err(error) => self.tell_trouble(None, whole, &error),
                     }
                 }
                 match self.round().await {
-                    Ok(()) => self.well(&self.config.market),
-                    Err(error) => self.tell_trouble(None, &self.config.market, &error),
+                    Ok(()) => self.well(whole),
+                    Err(error) => self.tell_trouble(None, whole, &error),
                 }
                 tokio::select! {
                     () = async { wake.notified().await; tokio::time::sleep(gather).await } => {}
@@ -214,76 +226,78 @@ impl Validator {
         let seen = self.shards().await?;
         let present: HashSet<Pubkey> = seen.iter().map(|seen| seen.shard.shard).collect();
         lock(&self.checked).retain(|shard, _| present.contains(shard));
-        lock(&self.later).retain(|shard, _| present.contains(shard) || *shard == self.config.market);
+        lock(&self.later).retain(|(shard, _), _| present.contains(shard) || *shard == self.config.market);
         let jobs: HashSet<Pubkey> = seen.iter().map(|seen| seen.shard.job).collect();
         lock(&self.jobs).retain(|job, _| jobs.contains(job));
         for seen in seen {
-            let Some(busy) = self.take(&seen) else { continue };
-            let this = self.clone();
-            self.tasks.spawn(async move {
-                tokio::select! {
-                    () = this.stop.cancelled() => {}
-                    () = this.look_at(&seen, &now) => {}
-                }
-                drop(busy);
-            });
+            let seen = Arc::new(seen);
+            for work in [Work::Crank, Work::Check] {
+                let Some(busy) = self.take(&seen, work, &now) else { continue };
+                let (this, seen) = (self.clone(), seen.clone());
+                self.tasks.spawn(async move {
+                    tokio::select! {
+                        () = this.stop.cancelled() => {}
+                        () = this.look_at(&seen, work, &now) => {}
+                    }
+                    drop(busy);
+                });
+            }
         }
         Ok(())
     }
 
-    /// Takes a shard to look at. None: somebody does, it is to be left alone for a while, or enough is under way.
-    /// Few of one provider's at a time, so that one that serves slowly keeps nobody else's from being checked.
-    fn take(self: &Arc<Self>, seen: &Seen) -> Option<Busy> {
-        let shard = seen.shard.shard;
-        if !self.is_due(&shard) || !self.has_work(seen) {
+    /// Takes a shard to work on. None: there is nothing to do, somebody does it, it is to be left alone for a while, or
+    /// enough is under way. Few checks of one provider at a time, so that one that serves slowly keeps nobody else's
+    /// from being checked.
+    fn take(self: &Arc<Self>, seen: &Seen, work: Work, now: &Now) -> Option<Busy> {
+        let key = (seen.shard.shard, work);
+        let wanted = match work {
+            Work::Check => self.wants_check(seen),
+            Work::Crank => self.wants_crank(seen, now),
+        };
+        if !wanted || !self.is_due(&key) {
             return None;
         }
         let mut busy = lock(&self.busy);
-        let of_provider = busy.values().filter(|provider| **provider == seen.account.provider).count();
-        if busy.contains_key(&shard) || busy.len() >= AT_ONCE || of_provider >= AT_ONCE_PER_PROVIDER {
+        let same = busy.keys().filter(|(_, other)| *other == work).count();
+        let of_provider = busy.iter().filter(|((_, other), p)| *other == work && **p == seen.account.provider).count();
+        let crowded = match work {
+            Work::Check => same >= CHECKS || of_provider >= CHECKS_PER_PROVIDER,
+            Work::Crank => same >= CRANKS,
+        };
+        if crowded || busy.contains_key(&key) {
             return None;
         }
-        busy.insert(shard, seen.account.provider);
-        Some(Busy { validator: self.clone(), shard })
+        busy.insert(key, seen.account.provider);
+        Some(Busy { validator: self.clone(), key })
     }
 
-    /// Whether looking at a shard could lead to anything.
-    fn has_work(&self, seen: &Seen) -> bool {
-        let account = &seen.account;
-        match account.state() {
-            Some(ShardState::Slashed) => {
-                account.seized == 0 || (account.owed_bounty > 0 && account.bounty_to == self.chain.me())
-            }
-            _ => true,
-        }
+    /// Whether a committed root is there that was not checked yet.
+    fn wants_check(&self, seen: &Seen) -> bool {
+        let committed = matches!(seen.account.state(), Some(ShardState::Committed | ShardState::Sampled));
+        committed && lock(&self.checked).get(&seen.shard.shard) != Some(&seen.account.root)
     }
 
-    async fn look_at(self: &Arc<Self>, seen: &Seen, now: &Now) {
-        match self.one(seen, now).await {
-            Ok(()) => self.well(&seen.shard.shard),
+    async fn look_at(self: &Arc<Self>, seen: &Seen, work: Work, now: &Now) {
+        let key = (seen.shard.shard, work);
+        let done = match work {
+            Work::Crank => self.crank(seen, now).await,
+            Work::Check => self.check(seen).await.map(|()| {
+                lock(&self.checked).insert(seen.shard.shard, seen.account.root);
+            }),
+        };
+        match done {
+            Ok(()) => self.well(key),
             Err(error) if overtaken(&error) => {}
             Err(error @ (WorkerError::Fetch { .. } | WorkerError::FetchMismatch { .. })) => {
                 // No judgement: a network may have failed, and whoever lacks bytes can have a cell demanded.
                 let message = error.to_string();
-                if self.put_off(&seen.shard.shard, &message) {
+                if self.put_off(key, &message) {
                     self.events.tell(Some(seen.shard), None, What::Unavailable { message });
                 }
             }
-            Err(error) => self.tell_trouble(Some(seen.shard), &seen.shard.shard, &error),
+            Err(error) => self.tell_trouble(Some(seen.shard), key, &error),
         }
-    }
-
-    async fn one(self: &Arc<Self>, seen: &Seen, now: &Now) -> Result<()> {
-        if self.crank(seen, now).await? {
-            return Ok(());
-        }
-        let committed = matches!(seen.account.state(), Some(ShardState::Committed | ShardState::Sampled));
-        let known = lock(&self.checked).get(&seen.shard.shard).copied();
-        if committed && known != Some(seen.account.root) {
-            self.check(seen).await?;
-            lock(&self.checked).insert(seen.shard.shard, seen.account.root);
-        }
-        Ok(())
     }
 
     /// Shards of the market (or of the jobs given) that something can still happen to.
@@ -325,26 +339,26 @@ impl Validator {
         Ok(self.chain.reader.provider(key).await?)
     }
 
-    fn is_due(&self, shard: &Pubkey) -> bool {
-        lock(&self.later).get(shard).is_none_or(|later| Instant::now() >= later.not_before)
+    fn is_due(&self, key: &(Pubkey, Work)) -> bool {
+        lock(&self.later).get(key).is_none_or(|later| Instant::now() >= later.not_before)
     }
 
     /// Leaves a shard alone for a while. True when the reason is a new one.
-    fn put_off(&self, shard: &Pubkey, message: &str) -> bool {
+    fn put_off(&self, key: (Pubkey, Work), message: &str) -> bool {
         let mut later = lock(&self.later);
-        let before = later.get(shard);
+        let before = later.get(&key);
         let pause = before.map_or(FIRST_PAUSE, |before| before.pause.saturating_mul(2).min(LONGEST_PAUSE));
         let new = before.is_none_or(|before| before.message != message);
         let not_before = Instant::now().checked_add(pause).unwrap_or_else(Instant::now);
-        later.insert(*shard, Later { not_before, pause, message: message.to_owned() });
+        later.insert(key, Later { not_before, pause, message: message.to_owned() });
         new
     }
 
-    fn well(&self, key: &Pubkey) {
-        lock(&self.later).remove(key);
+    fn well(&self, key: (Pubkey, Work)) {
+        lock(&self.later).remove(&key);
     }
 
-    fn tell_trouble(&self, shard: Option<ShardRef>, key: &Pubkey, error: &WorkerError) {
+    fn tell_trouble(&self, shard: Option<ShardRef>, key: (Pubkey, Work), error: &WorkerError) {
         let message = told(error);
         if self.put_off(key, &message) {
             self.events.tell(shard, None, What::Trouble { code: error.code(), message });

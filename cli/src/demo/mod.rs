@@ -30,8 +30,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Time of a slot.
-const SLOT: Duration = Duration::from_millis(50);
+/// Time of a slot: draw windows then stay in the chain's slot hashes for 50 seconds, however busy the machine is.
+const SLOT: Duration = Duration::from_millis(100);
 const MAX_ITER: u32 = 1_000;
 /// How often, and after which pause, the demo tries to remove its folder.
 const REMOVALS: u32 = 40;

@@ -97,6 +97,13 @@ pub struct RefundWithdrawn {
     pub amount: u64,
 }
 
+/// Fees of a job went to its market's treasury before the job closed.
+#[event]
+pub struct FeesSwept {
+    pub job: Pubkey,
+    pub amount: u64,
+}
+
 /// A job was closed.
 #[event]
 pub struct JobClosed {

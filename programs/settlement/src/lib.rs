@@ -148,6 +148,10 @@ pub mod settlement {
     pub fn withdraw_refund(ctx: Context<WithdrawRefund>) -> Result<()> {
         instructions::withdraw_refund(ctx)
     }
+    /// Moves what a job owes the treasury. Anyone.
+    pub fn sweep_fees(ctx: Context<SweepFees>) -> Result<()> {
+        instructions::sweep_fees(ctx)
+    }
     /// Closes a shard's account. Anyone.
     pub fn close_shard(ctx: Context<CloseShard>) -> Result<()> {
         instructions::close_shard(ctx)

@@ -1,11 +1,12 @@
 //! A frozen token account stops what its owner is paid, and nobody else (protocol.md, sections 4 and 8).
 
-use assay_client::ix;
+use assay_client::{ix, token};
 use assay_settlement::{ShardState, error::AssayError as E};
 use assay_tests::{
     Refusal, Spec, World,
     world::{EXECUTE, PRICES, STAKE},
 };
+use solana_instruction::{AccountMeta, Instruction};
 
 /// SPL Token's "account is frozen".
 const FROZEN: Refusal = Refusal::Custom(17);
@@ -111,4 +112,34 @@ fn a_frozen_bounty_account_stops_no_seizure() {
     let take = ix::cancel_job(task.renter.id(), task.job);
     w.ok(&[take], &[&task.renter]);
     w.close(&task);
+}
+
+#[test]
+fn a_renter_that_gives_its_token_account_away_keeps_no_fees_from_the_treasury() {
+    const SET_AUTHORITY: u8 = 6;
+    const ACCOUNT_OWNER: u8 = 2;
+    let mut w = World::new();
+    let task = w.create(Spec::image());
+    let (alice, renter, stranger) = (w.alice.clone(), w.renter.clone(), w.stranger.clone());
+    let sweep = |w: &World| ix::sweep_fees(&task.job, &w.job(&task), &w.market_data());
+    w.refused(E::NothingOwed, &[sweep(&w)], &[&stranger]);
+    w.prove(&task, 0, &alice);
+    w.cancel(&task);
+    let give = |from: &solana_pubkey::Pubkey, to: &solana_pubkey::Pubkey| Instruction {
+        program_id: token::SPL_TOKEN,
+        accounts: vec![AccountMeta::new(renter.tokens, false), AccountMeta::new_readonly(*from, true)],
+        data: [&[SET_AUTHORITY, ACCOUNT_OWNER, 1], to.as_ref()].concat(),
+    };
+    w.ok(&[give(&renter.id(), &stranger.id())], &[&renter]);
+    w.ok(&[w.close_shard_ix(&task, 0)], &[&stranger]);
+    w.refused(E::WrongTokenOwner, &[w.close_job_ix(&task)], &[&stranger]);
+    let (treasury, fees) = (w.market_data().treasury, w.job(&task).fees_owed);
+    let had = w.held(&treasury);
+    w.ok(&[sweep(&w)], &[&stranger]);
+    assert_eq!((w.held(&treasury) - had, w.job(&task).fees_owed), (fees, 0));
+    // With nothing left for the renter, nobody asks for its token account.
+    w.ok(&[give(&stranger.id(), &renter.id())], &[&stranger]);
+    w.ok(&[w.refund_ix(&task)], &[&stranger]);
+    w.ok(&[give(&renter.id(), &stranger.id())], &[&renter]);
+    w.ok(&[w.close_job_ix(&task)], &[&stranger]);
 }

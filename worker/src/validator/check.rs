@@ -85,9 +85,7 @@ impl Validator {
         };
         let bounty = if account.bounty_to == self.chain.me() { account.owed_bounty } else { 0 };
         self.events.tell(Some(shard), Some(judged.signature), What::Convicted { bounty });
-        let now = self.chain.now().await?;
-        let seen = Seen { shard, account, job: seen.job.clone() };
-        self.crank(&seen, &now).await.map(drop)
+        self.collect(&Seen { shard, account, job: seen.job.clone() }).await
     }
 }
 

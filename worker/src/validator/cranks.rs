@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use assay_client::{ix, token};
 use assay_settlement::{
-    ShardState,
-    constants::SEED_HASHES,
+    JobTerms, Shard, ShardState,
     rules::{
         shard::{challenge_window, draw_due, execution_deadline, named_due, unanswered},
         time::Now,
@@ -22,75 +21,87 @@ use crate::{
     events::{Action, What},
 };
 
+/// Entries of the SlotHashes sysvar; skipped slots have none, so that it may reach further back.
+const KEPT_SLOTS: u64 = 512;
+
 impl Validator {
     async fn turn(&self, seen: &Seen, action: Action, instructions: &[Instruction]) -> Result<solana_signature::Signature> {
         self.chain.send(Order { action, shard: Some(seen.shard), instructions, units: None }).await
     }
 
-    /// Turns the crank that fits the shard's state, if any. True when the shard is done with for this round.
-    pub(super) async fn crank(self: &Arc<Self>, seen: &Seen, now: &Now) -> Result<bool> {
+    /// Whether a crank may fit the shard, as far as that can be told without asking the chain again.
+    pub(super) fn wants_crank(&self, seen: &Seen, now: &Now) -> bool {
+        let (account, terms, cranks) = (&seen.account, &seen.job.job.terms, self.config.cranks);
+        match account.state() {
+            Some(ShardState::Claimed) => cranks.expire && execution_deadline(account, terms).passed(now),
+            Some(ShardState::Committed) => {
+                (cranks.slash_unanswered && is_late(account, terms, now)) || (cranks.roll && may_be_old(account, now))
+            }
+            Some(ShardState::Sampled) => {
+                (cranks.slash_unanswered && is_late(account, terms, now))
+                    || (cranks.settle && is_proven(account, terms, now))
+            }
+            Some(ShardState::Slashed) => self.is_first(account) || self.is_ours(account),
+            _ => false,
+        }
+    }
+
+    /// Turns the crank that fits the shard's state, if any.
+    pub(super) async fn crank(self: &Arc<Self>, seen: &Seen, now: &Now) -> Result<()> {
         let cranks = self.config.cranks;
         let terms = &seen.job.job.terms;
         let (account, shard, me) = (&seen.account, seen.shard, self.chain.me());
         match account.state() {
             Some(ShardState::Claimed) => {
-                if cranks.expire && execution_deadline(account, terms).passed(now) {
-                    let provider = self.provider(&account.provider).await?;
-                    let expire =
-                        ix::expire_claim(me, &shard.job, &seen.job.job, &account.provider, &provider, shard.index);
-                    self.turn(seen, Action::ExpireClaim, &[expire]).await?;
-                }
-                Ok(true)
+                let provider = self.provider(&account.provider).await?;
+                let expire = ix::expire_claim(me, &shard.job, &seen.job.job, &account.provider, &provider, shard.index);
+                self.turn(seen, Action::ExpireClaim, &[expire]).await.map(drop)
             }
             Some(ShardState::Committed | ShardState::Sampled) => {
-                let late = draw_due(account, terms).passed(now) && account.drawn > 0
-                    || named_due(account, terms).passed(now) && account.named > 0;
-                if cranks.slash_unanswered && late && unanswered(account, terms) != 0 {
+                if cranks.slash_unanswered && is_late(account, terms, now) {
                     let slash = ix::slash_unanswered(me, &shard.job, shard.index);
                     match self.turn(seen, Action::SlashUnanswered, &[slash]).await {
                         Ok(signature) => return self.slashed(seen, signature).await,
-                        // Only one of the two kinds was late, and it is answered.
+                        // Drawn and named cells have their own due times: one kind was late, and it is answered.
                         Err(error) if overtaken(&error) => {}
                         Err(error) => return Err(error),
                     }
                 }
-                if cranks.roll && account.state() == Some(ShardState::Committed) && self.aged_out(seen, now).await? {
+                if cranks.roll && account.state() == Some(ShardState::Committed) && self.aged_out(account, now).await? {
                     let roll = ix::roll_window(me, &shard.job, shard.index, account.window);
                     let signature = self.turn(seen, Action::RollWindow, &[roll]).await?;
                     return self.slashed(seen, signature).await;
                 }
-                let done = account.state() == Some(ShardState::Sampled)
-                    && unanswered(account, terms) == 0
-                    && challenge_window(account, terms).passed(now);
-                if cranks.settle && done {
+                if cranks.settle && is_proven(account, terms, now) {
                     let provider = self.provider(&account.provider).await?;
                     let settle = ix::settle_shard(&shard.job, &seen.job.job, &account.provider, &provider, shard.index);
                     self.turn(seen, Action::SettleShard, &[settle]).await?;
                 }
-                Ok(done)
+                Ok(())
             }
-            Some(ShardState::Slashed) => {
-                self.collect(seen).await?;
-                Ok(true)
-            }
-            _ => Ok(true),
+            Some(ShardState::Slashed) => self.collect(seen).await,
+            _ => Ok(()),
         }
     }
 
     /// Whether the draw window is lost: old, unrecorded, and out of the slot hashes.
-    async fn aged_out(&self, seen: &Seen, now: &Now) -> Result<bool> {
-        let window = seen.account.window;
-        let start = first_slot(window).unwrap_or(u64::MAX);
-        // The chain keeps 512 slots; before that nothing can have aged out, and nothing need be asked.
-        let oldest = now.slot.saturating_sub(512).saturating_add(SEED_HASHES as u64);
-        if start > oldest || self.chain.reader.draw_seed(window).await?.is_some() {
+    async fn aged_out(&self, account: &Shard, now: &Now) -> Result<bool> {
+        if !may_be_old(account, now) || self.chain.reader.draw_seed(account.window).await?.is_some() {
             return Ok(false);
         }
-        Ok(self.chain.reader.draw_window(window).await? == Window::AgedOut)
+        Ok(self.chain.reader.draw_window(account.window).await? == Window::AgedOut)
+    }
+
+    fn is_ours(&self, account: &Shard) -> bool {
+        account.bounty_to == self.chain.me() && account.owed_bounty > 0
+    }
+
+    fn is_first(&self, account: &Shard) -> bool {
+        account.seized == 0 && (self.config.cranks.seize || account.bounty_to == self.chain.me())
     }
 
     /// Tells of a conviction by a crank and collects.
-    async fn slashed(&self, seen: &Seen, signature: solana_signature::Signature) -> Result<bool> {
+    async fn slashed(&self, seen: &Seen, signature: solana_signature::Signature) -> Result<()> {
         let account = self.chain.reader.shard(&seen.shard.job, seen.shard.index).await?;
         if let Some(account) = account.filter(|account| account.state() == Some(ShardState::Slashed)) {
             let bounty = if account.bounty_to == self.chain.me() { account.owed_bounty } else { 0 };
@@ -98,14 +109,13 @@ impl Validator {
             let seen = Seen { shard: seen.shard, account, job: seen.job.clone() };
             self.collect(&seen).await?;
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Moves the debts of a slashed shard and fetches a bounty that is ours.
-    async fn collect(&self, seen: &Seen) -> Result<()> {
+    pub(super) async fn collect(&self, seen: &Seen) -> Result<()> {
         let (account, shard, me) = (&seen.account, seen.shard, self.chain.me());
-        let ours = account.bounty_to == me && account.owed_bounty > 0;
-        let first = account.seized == 0 && (self.config.cranks.seize || account.bounty_to == me);
+        let (ours, first) = (self.is_ours(account), self.is_first(account));
         if !ours && !first {
             return Ok(());
         }
@@ -128,4 +138,24 @@ impl Validator {
         }
         Ok(())
     }
+}
+
+/// Whether a demanded cell may be past its due time.
+fn is_late(account: &Shard, terms: &JobTerms, now: &Now) -> bool {
+    let drawn = account.drawn > 0 && draw_due(account, terms).passed(now);
+    let named = account.named > 0 && named_due(account, terms).passed(now);
+    (drawn || named) && unanswered(account, terms) != 0
+}
+
+/// Whether every gate of settlement is passed.
+fn is_proven(account: &Shard, terms: &JobTerms, now: &Now) -> bool {
+    account.state() == Some(ShardState::Sampled)
+        && unanswered(account, terms) == 0
+        && challenge_window(account, terms).passed(now)
+}
+
+/// Whether the draw window began so long ago that the chain may have forgotten its first slots.
+fn may_be_old(account: &Shard, now: &Now) -> bool {
+    let start = first_slot(account.window).unwrap_or(u64::MAX);
+    start <= now.slot.saturating_sub(KEPT_SLOTS)
 }

@@ -78,10 +78,13 @@ pub fn close_job(ctx: Context<CloseJob>) -> Result<()> {
         require_keys_eq!(job.rent_payer, a.rent_payer.key(), AssayError::WrongRentPayer);
         require_keys_eq!(job.terms.mint, a.mint.key(), AssayError::WrongMint);
         require_keys_eq!(job.terms.token_program, a.token_program.key(), AssayError::WrongTokenProgram);
-        token::check_destination(&a.destination, &job.terms.token_program, &job.terms.mint, &job.renter)?;
         require!(job.terminal(&now) && job.shard_accounts == 0, AssayError::StillNeeded);
         let held = token::read(&a.job_vault, &job.terms.token_program)?.amount;
         let refund = held.checked_sub(job.fees_owed).ok_or(AssayError::Overflow)?;
+        // Where nothing is left for the renter, its token account does not matter.
+        if refund > 0 {
+            token::check_destination(&a.destination, &job.terms.token_program, &job.terms.mint, &job.renter)?;
+        }
         (job.fees_owed, refund, job.renter, job.nonce, job.bump)
     };
     let nonce = nonce.to_le_bytes();

@@ -5,7 +5,7 @@ use crate::{
     error::AssayError,
     events::*,
     rules, seeds,
-    state::{Job, Provider, Shard},
+    state::{Job, Market, Provider, Shard},
 };
 use anchor_lang::prelude::*;
 
@@ -208,5 +208,51 @@ pub fn withdraw_refund(ctx: Context<WithdrawRefund>) -> Result<()> {
     }
     .invoke(&[&[seeds::JOB, renter.as_ref(), &nonce.to_le_bytes(), &[bump]]])?;
     emit!(RefundWithdrawn { job: a.job.key(), amount });
+    Ok(())
+}
+
+/// Accounts of `sweep_fees`.
+#[derive(Accounts)]
+pub struct SweepFees<'info> {
+    #[account(mut)]
+    pub job: AccountLoader<'info, Job>,
+    /// CHECK: compared with the job's vault.
+    #[account(mut)]
+    pub job_vault: UncheckedAccount<'info>,
+    pub market: AccountLoader<'info, Market>,
+    /// CHECK: compared with the market's treasury.
+    #[account(mut)]
+    pub treasury: UncheckedAccount<'info>,
+    /// CHECK: compared with the job's mint.
+    pub mint: UncheckedAccount<'info>,
+    /// CHECK: compared with the job's token program.
+    pub token_program: UncheckedAccount<'info>,
+}
+
+/// Moves what a job owes the treasury, so that fees never wait for the renter. `close_job` does the same at the end.
+pub fn sweep_fees(ctx: Context<SweepFees>) -> Result<()> {
+    let a = ctx.accounts;
+    let (amount, renter, nonce, bump) = {
+        let (mut job, market) = (a.job.load_mut()?, a.market.load()?);
+        require_keys_eq!(job.vault, a.job_vault.key(), AssayError::WrongVault);
+        require_keys_eq!(job.terms.market, a.market.key(), AssayError::WrongMarket);
+        require_keys_eq!(market.treasury, a.treasury.key(), AssayError::WrongVault);
+        require_keys_eq!(job.terms.mint, a.mint.key(), AssayError::WrongMint);
+        require_keys_eq!(job.terms.token_program, a.token_program.key(), AssayError::WrongTokenProgram);
+        let amount = job.fees_owed;
+        require!(amount > 0, AssayError::NothingOwed);
+        job.fees_owed = 0;
+        (amount, job.renter, job.nonce, job.bump)
+    };
+    token::Transfer {
+        token_program: &a.token_program,
+        mint: &a.mint,
+        from: &a.job_vault,
+        to: &a.treasury,
+        authority: a.job.as_ref(),
+        amount,
+    }
+    .invoke(&[&[seeds::JOB, renter.as_ref(), &nonce.to_le_bytes(), &[bump]]])?;
+    emit!(FeesSwept { job: a.job.key(), amount });
     Ok(())
 }
