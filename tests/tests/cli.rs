@@ -322,6 +322,20 @@ async fn a_product_by_commands_alone() {
     })
     .await;
     let out = folder("c.npy");
+    // A provider that serves nothing, then one that serves other bytes: neither makes a file.
+    let length = 20 * 40 * 4;
+    for (at, exit, code) in
+        [("http://127.0.0.1:1", 9, "result-unavailable"), (&*liar(length).await, 8, "result-forged")]
+    {
+        scene
+            .done(&["provider", "register", "--endpoint", at, "--operator", &operator_key.to_string(), "-k", &owner])
+            .await;
+        scene.refused(&["job", "fetch", &job, "-o", &out], exit, code).await;
+        assert!(!Path::new(&out).exists());
+    }
+    scene
+        .done(&["provider", "register", "--endpoint", &endpoint, "--operator", &operator_key.to_string(), "-k", &owner])
+        .await;
     let fetched = scene.done(&["job", "fetch", &job, "-o", &out]).await;
     assert_eq!(fetched["verified"], true);
     let expected = assay_cli::demo::check::product(&a, &b);
@@ -329,6 +343,8 @@ async fn a_product_by_commands_alone() {
     scene.done(&["job", "close", &job, "-k", &renter]).await;
     let spent = 10 * TOKEN - scene.tokens(&renter_key).await;
     assert!((TOKEN..=2 * TOKEN).contains(&spent), "{spent}");
+    let withdrawn = scene.done(&["provider", "withdraw", "5.5", "-k", &owner]).await;
+    assert_eq!((withdrawn["withdrawn"].as_u64(), withdrawn["locked"].as_u64()), (Some(5_500_000), Some(0)));
     provider_task.abort();
     store_task.abort();
 }
@@ -350,6 +366,23 @@ async fn the_demo() {
     for name in ["picture.png", "a.npy", "b.npy", "product.npy"] {
         assert!(Path::new(&out).join(name).exists(), "{name}");
     }
+}
+
+/// A server that answers everything with this many zeros; its URL.
+async fn liar(length: usize) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 1_024];
+            let heard = stream.read(&mut request).await;
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+            let answer = [head.into_bytes(), vec![0; length]].concat();
+            assert!(heard.is_ok() && stream.write_all(&answer).await.is_ok());
+        }
+    });
+    url
 }
 
 /// Asks until the answer is there, for at most two minutes.

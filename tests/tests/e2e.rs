@@ -13,12 +13,7 @@ use assay_kernels::{
     hash::sha256,
 };
 use assay_localnet::{Chain, TestValidator};
-use assay_settlement::{
-    InputTree, Job, ShardState,
-    instructions::JobRequest,
-    rules::shard::Fault,
-    seeds,
-};
+use assay_settlement::{InputTree, Job, ShardState, instructions::JobRequest, rules::shard::Fault, seeds};
 use assay_tests::stage::{Forger, Stage, USDC, at_their_ids, embedded, padded, programs, request};
 use assay_worker::{Validator, ValidatorConfig};
 use solana_pubkey::Pubkey;

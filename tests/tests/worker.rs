@@ -3,14 +3,17 @@
 
 #![allow(clippy::arithmetic_side_effects, clippy::unwrap_used, reason = "test code")]
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use assay_client::{answer::InputData, ix, token};
 use assay_kernels::{escape_time, executor::Cpu, gemm_i8};
 use assay_migrations::terms;
 use assay_settlement::{
     InputTree, ShardState,
     instructions::JobRequest,
-    rules::{shard::Fault, window::Window},
+    rules::{
+        shard::Fault,
+        window::{Window, window_of},
+    },
 };
 use assay_tests::stage::{Stage, USDC, embedded, embedded_with, padded, request};
 use assay_worker::{Action, Event, Events, Validator, ValidatorConfig, What};
@@ -79,7 +82,11 @@ async fn killed_at_any_moment() -> Result<()> {
         if jobs.iter().all(|job| job.settled == job.terms.shards) {
             break;
         }
-        ensure!(started.elapsed() < PATIENCE, "not settled after {kills} kills: {:?}", jobs.map(|j| (j.active, j.settled, j.slashed)));
+        ensure!(
+            started.elapsed() < PATIENCE,
+            "not settled after {kills} kills: {:?}",
+            jobs.map(|j| (j.active, j.settled, j.slashed))
+        );
     }
     ensure!(kills > 3, "it was killed in the middle of its work");
     for job in [picture, product] {
@@ -131,7 +138,8 @@ async fn drains() -> Result<()> {
     // Inputs that can't be had are a reason not to claim, and no reason to stop.
     let bad = InputTree { root: [1; 32], bytes: 1_024 };
     let params = gemm_i8::Params { m: 1, n: 1, k: 1 }.to_bytes().to_vec();
-    let asked = JobRequest { locator: "file:///nonexistent".to_owned(), inputs: vec![bad, bad], ..request(0, params, 1) };
+    let asked =
+        JobRequest { locator: "file:///nonexistent".to_owned(), inputs: vec![bad, bad], ..request(0, params, 1) };
     let unavailable = stage.create(&renter, 2, asked).await?;
     wait(&mut events, |what| matches!(what, What::Skipped { job, .. } if *job == unavailable)).await?;
     let job = stage.create(&renter, 1, request(1, image(128), 1)).await?;
@@ -140,7 +148,12 @@ async fn drains() -> Result<()> {
     tokio::time::timeout(PATIENCE, worker.join()).await??;
     let data = stage.reader.job(&job).await?;
     let shards = stage.reader.shards_of_job(&job).await?;
-    ensure!(!shards.is_empty() && shards.len() < data.terms.shards as usize, "{} of {}", shards.len(), data.terms.shards);
+    ensure!(
+        !shards.is_empty() && shards.len() < data.terms.shards as usize,
+        "{} of {}",
+        shards.len(),
+        data.terms.shards
+    );
     ensure!(shards.iter().all(|(_, shard)| shard.state() == Some(ShardState::Settled)), "every claim was finished");
     ensure!(stage.reader.job(&unavailable).await?.shard_accounts == 0, "nothing was claimed blindly");
     let status = worker.status();
@@ -169,17 +182,22 @@ async fn idle_providers_are_dealt_with() -> Result<()> {
     for index in 0..3 {
         send(ix::claim_shard(operator, &job, &data, &provider.provider, index, 1)).await?;
     }
-    for index in 1..3 {
-        send(ix::commit_result(operator, &job, &provider.provider, index, [9; 32])).await?;
-    }
-    // Shard 2 is drawn, and then nothing is answered.
-    let window = stage.reader.shard(&job, 2).await?.context("no shard")?.window;
+    // Shard 1 is committed, and never drawn.
+    send(ix::commit_result(operator, &job, &provider.provider, 1, [9; 32])).await?;
+    let undrawn = stage.reader.shard(&job, 1).await?.context("no shard")?.window;
     let started = Instant::now();
+    while window_of(stage.reader.now().await?.slot).map_err(|e| anyhow!("{e}"))? == undrawn {
+        ensure!(started.elapsed() < PATIENCE, "no slots pass");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Shard 2 is drawn, from a window of its own, and then nothing is answered.
+    send(ix::commit_result(operator, &job, &provider.provider, 2, [9; 32])).await?;
+    let window = stage.reader.shard(&job, 2).await?.context("no shard")?.window;
+    ensure!(window > undrawn);
     while !matches!(stage.reader.draw_window(window).await?, Window::Ready(_)) {
         ensure!(started.elapsed() < PATIENCE, "no draw window");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let other = stage.reader.shard(&job, 1).await?.context("no shard")?.window;
     send(ix::record_seed(operator, window)).await?;
     send(ix::draw_samples(&job, 2, window)).await?;
 
@@ -200,9 +218,8 @@ async fn idle_providers_are_dealt_with() -> Result<()> {
         }
         let shards = stage.reader.shards_of_job(&job).await?;
         let state = |index: u32| shards.iter().find(|(_, s)| s.index == index).and_then(|(_, s)| s.state());
-        // A window that both shards share was recorded for both.
-        let rolling = other == window || rolled > 0;
-        if state(0) == Some(ShardState::Open) && state(2) == Some(ShardState::Slashed) && rolling && bounties > 0 {
+        let dealt_with = (state(0), state(2)) == (Some(ShardState::Open), Some(ShardState::Slashed));
+        if dealt_with && rolled > 0 && bounties > 0 {
             break;
         }
     }

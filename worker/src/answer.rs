@@ -8,9 +8,7 @@ use assay_client::{
     ix,
 };
 use assay_settlement::{
-    EVIDENCE_DISCRIMINATOR, EvidenceHeader, Job,
-    instructions::evidence::header,
-    rules::draw::Place,
+    EVIDENCE_DISCRIMINATOR, EvidenceHeader, Job, instructions::evidence::header, rules::draw::Place,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use solana_account::Account;
@@ -121,8 +119,12 @@ async fn upload(
     });
     let writes = missing.map(|(at, piece)| async move {
         let write = ix::write_evidence(chain.me(), address, at, piece);
-        let order =
-            Order { action: Action::WriteEvidence, shard: Some(shard), instructions: &[write], units: Some(WRITE_UNITS) };
+        let order = Order {
+            action: Action::WriteEvidence,
+            shard: Some(shard),
+            instructions: &[write],
+            units: Some(WRITE_UNITS),
+        };
         chain.send(order).await.map(drop)
     });
     stream::iter(writes).buffer_unordered(WRITES_AT_ONCE).try_collect::<()>().await?;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use assay_client::{
     Reader,
     client_error::ClientError,
-    explain::{ProgramFault, settlement_error},
     cluster::Cluster,
+    explain::{ProgramFault, settlement_error},
     send::{Outcome, Prepared, SendOptions, Sender},
 };
 use assay_settlement::{error::AssayError, rules::time::Now};

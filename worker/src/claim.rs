@@ -1,9 +1,9 @@
 //! Looking for work: which jobs, which shard, inputs checked first, then one claim at a time.
 
 use std::{
-    sync::Arc,
     collections::{HashMap, HashSet},
     mem::{Discriminant, discriminant},
+    sync::Arc,
     time::{Duration, Instant},
 };
 

@@ -176,7 +176,9 @@ impl Context {
     /// Roots of the inputs of the jobs at hand.
     pub fn input_roots(&self) -> Vec<[u8; 32]> {
         let jobs = lock(&self.jobs);
-        jobs.values().flat_map(|c| c.job.terms.input.iter().take(usize::from(c.job.terms.inputs)).map(|i| i.root)).collect()
+        jobs.values()
+            .flat_map(|c| c.job.terms.input.iter().take(usize::from(c.job.terms.inputs)).map(|i| i.root))
+            .collect()
     }
 
     /// Takes a shard to work on; None while somebody does.

@@ -175,7 +175,12 @@ pub fn kernel(terms: &JobTerms) -> Result<(), Skip> {
 
 /// The open shards of a job in the order in which this provider tries them: from a place that differs from provider to
 /// provider, so that they don't all want the same one. `known` has the shards that have an account.
-pub fn order<'a>(job_key: &Pubkey, job: &Job, provider: &Pubkey, known: &'a HashMap<u32, Shard>) -> impl Iterator<Item = (u32, Option<&'a Shard>)> + use<'a> {
+pub fn order<'a>(
+    job_key: &Pubkey,
+    job: &Job,
+    provider: &Pubkey,
+    known: &'a HashMap<u32, Shard>,
+) -> impl Iterator<Item = (u32, Option<&'a Shard>)> + use<'a> {
     let shards = job.terms.shards;
     let digest = assay_kernels::hash::sha256(&[provider.as_ref(), job_key.as_ref()]);
     let seed = digest.first_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes));

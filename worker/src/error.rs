@@ -19,7 +19,9 @@ pub enum WorkerError {
         why: String,
     },
     /// Another worker uses the data folder.
-    #[error("another worker uses {folder}: two workers on one folder would answer for each other. Stop it, or choose another folder")]
+    #[error(
+        "another worker uses {folder}: two workers on one folder would answer for each other. Stop it, or choose another folder"
+    )]
     Locked {
         /// The data folder.
         folder: PathBuf,
@@ -68,7 +70,9 @@ pub enum WorkerError {
         broken: bool,
     },
     /// The backend's bytes are not the reference's. They were not committed.
-    #[error("the backend computed a wrong cell (leaf {leaf}, cell {cell}): nothing was committed. Check the device and its driver")]
+    #[error(
+        "the backend computed a wrong cell (leaf {leaf}, cell {cell}): nothing was committed. Check the device and its driver"
+    )]
     SelfCheck {
         /// Job-wide leaf.
         leaf: u64,
@@ -94,7 +98,9 @@ pub enum WorkerError {
         todo: &'static str,
     },
     /// A committed result can't be proven: its bytes are lost and computing them again gives another root.
-    #[error("the bytes of committed shard {shard} are lost, and computed again they give another root: it can't be proven")]
+    #[error(
+        "the bytes of committed shard {shard} are lost, and computed again they give another root: it can't be proven"
+    )]
     ResultLost {
         /// The shard.
         shard: Pubkey,

@@ -27,13 +27,20 @@ use crate::{
 };
 
 /// Runs a backend on leaves of a job. A backend that panics counts as broken.
-pub(crate) fn run(backend: &dyn Backend, terms: &JobTerms, inputs: &InputTrees, leaves: core::ops::Range<u64>) -> Result<Vec<u8>> {
+pub(crate) fn run(
+    backend: &dyn Backend,
+    terms: &JobTerms,
+    inputs: &InputTrees,
+    leaves: core::ops::Range<u64>,
+) -> Result<Vec<u8>> {
     let inputs = Inputs { inputs: inputs.slices() };
     // What a panic left of the backend is not used again: the caller marks it as broken.
     let ran = catch_unwind(AssertUnwindSafe(|| backend.run(terms.kernel_id, terms.params(), &inputs, leaves)));
     match ran {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) => Err(WorkerError::Backend { broken: matches!(error, ExecError::Device(_)), why: error.to_string() }),
+        Ok(Err(error)) => {
+            Err(WorkerError::Backend { broken: matches!(error, ExecError::Device(_)), why: error.to_string() })
+        }
         Err(_) => Err(WorkerError::Backend { broken: true, why: "it panicked".to_owned() }),
     }
 }
@@ -53,7 +60,13 @@ pub(crate) fn cell_of<'a>(geometry: &Geometry, leaf: u64, cell: u32, bytes: &'a 
 }
 
 /// Whether a cell of a result is what the reference computes.
-pub(crate) fn cell_is_right(terms: &JobTerms, inputs: &InputTrees, result: &ShardTree, leaf: u64, cell: u32) -> Result<bool> {
+pub(crate) fn cell_is_right(
+    terms: &JobTerms,
+    inputs: &InputTrees,
+    result: &ShardTree,
+    leaf: u64,
+    cell: u32,
+) -> Result<bool> {
     let geometry = geometry(terms);
     let ours = result.leaf(leaf).and_then(|bytes| cell_of(&geometry, leaf, cell, bytes));
     Ok(ours == Some(reference(terms, inputs, leaf, cell)?.as_slice()))
@@ -105,7 +118,11 @@ pub(crate) fn self_test(backend: &dyn Backend) -> Result<()> {
     for leaf in 0..leaves {
         expected.extend(reference_leaf(EscapeTime::ID, &params, &inputs, leaf).map_err(told)?);
     }
-    if ours == expected { Ok(()) } else { Err(broken("it failed its self-test: other bytes than the reference's".to_owned())) }
+    if ours == expected {
+        Ok(())
+    } else {
+        Err(broken("it failed its self-test: other bytes than the reference's".to_owned()))
+    }
 }
 
 impl Context {
@@ -139,7 +156,12 @@ impl Context {
     }
 
     /// The result on disk under its tree; None where there is none, or where the disk has other bytes than `root`.
-    pub async fn result(self: &Arc<Self>, job: &Arc<JobContext>, shard: ShardRef, root: [u8; 32]) -> Result<Option<ShardTree>> {
+    pub async fn result(
+        self: &Arc<Self>,
+        job: &Arc<JobContext>,
+        shard: ShardRef,
+        root: [u8; 32],
+    ) -> Result<Option<ShardTree>> {
         let (context, job) = (self.clone(), job.clone());
         blocking(move || {
             let Some(bytes) = context.store.result(&shard.shard)? else { return Ok(None) };
@@ -151,6 +173,12 @@ impl Context {
 }
 
 /// The tree over a result; None when its length is not the shard's.
-pub(crate) fn tree(terms: &JobTerms, index: u32, shard: &Pubkey, provider: &Pubkey, bytes: Vec<u8>) -> Option<ShardTree> {
+pub(crate) fn tree(
+    terms: &JobTerms,
+    index: u32,
+    shard: &Pubkey,
+    provider: &Pubkey,
+    bytes: Vec<u8>,
+) -> Option<ShardTree> {
     ShardTree::new(terms, index, shard, provider, bytes).ok()
 }

@@ -126,7 +126,8 @@ impl Fetcher {
     /// # Errors
     /// [`WorkerError::Fetch`] where they can't be had, [`WorkerError::FetchMismatch`] for more or fewer bytes.
     pub async fn get(&self, url: &str, bytes: u64) -> Result<Vec<u8>> {
-        let url = Url::parse(url).map_err(|error| WorkerError::Fetch { url: "(not a URL)".to_owned(), why: error.to_string() })?;
+        let url = Url::parse(url)
+            .map_err(|error| WorkerError::Fetch { url: "(not a URL)".to_owned(), why: error.to_string() })?;
         let failed = |why: String| WorkerError::Fetch { url: shown(&url), why };
         if bytes > self.max_bytes {
             return Err(failed(format!("{bytes} bytes are more than this worker fetches ({})", self.max_bytes)));
@@ -155,7 +156,11 @@ impl Fetcher {
         };
         let found = found.map_err(failed)?;
         if u64::try_from(found.len()).ok() != Some(bytes) {
-            let why = if found.len() > capacity { format!("more than {bytes} bytes") } else { format!("{} bytes instead of {bytes}", found.len()) };
+            let why = if found.len() > capacity {
+                format!("more than {bytes} bytes")
+            } else {
+                format!("{} bytes instead of {bytes}", found.len())
+            };
             return Err(WorkerError::FetchMismatch { url: shown(&url), why });
         }
         Ok(found)
@@ -278,9 +283,25 @@ mod tests {
     #[test]
     fn addresses_behind_a_firewall_are_not_public() {
         for ip in [
-            "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
-            "255.255.255.255", "224.0.0.1", "::1", "::", "fe80::1", "fc00::1", "::ffff:10.0.0.1", "::ffff:127.0.0.1",
-            "2002:7f00:1::", "64:ff9b::7f00:1", "ff02::1", "2001:db8::1",
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "255.255.255.255",
+            "224.0.0.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "fc00::1",
+            "::ffff:10.0.0.1",
+            "::ffff:127.0.0.1",
+            "2002:7f00:1::",
+            "64:ff9b::7f00:1",
+            "ff02::1",
+            "2001:db8::1",
         ] {
             assert!(!is_public(ip.parse().unwrap()), "{ip}");
         }
@@ -296,7 +317,14 @@ mod tests {
         let file = Url::from_file_path(folder.path().join("x")).unwrap().to_string();
         let strict = Fetcher::new(false, 100).unwrap();
         let open = Fetcher::new(true, 100).unwrap();
-        for url in [file.as_str(), "http://127.0.0.1:1/x", "http://[::1]:1/x", "http://localhost:1/x", "ftp://example.com/x", "x"] {
+        for url in [
+            file.as_str(),
+            "http://127.0.0.1:1/x",
+            "http://[::1]:1/x",
+            "http://localhost:1/x",
+            "ftp://example.com/x",
+            "x",
+        ] {
             assert_eq!(strict.get(url, 4).await.unwrap_err().code(), "fetch", "{url}");
         }
         assert_eq!(open.get(&file, 4).await.unwrap(), b"abcd");

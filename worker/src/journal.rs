@@ -189,7 +189,8 @@ impl Journal {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         let done = usize::try_from(found).ok().filter(|_| found <= VERSION);
-        let missing = done.and_then(|done| SCHEMA.get(done..)).ok_or(WorkerError::JournalVersion { found, known: VERSION })?;
+        let missing =
+            done.and_then(|done| SCHEMA.get(done..)).ok_or(WorkerError::JournalVersion { found, known: VERSION })?;
         for step in missing {
             transaction.execute_batch(step)?;
         }
@@ -255,7 +256,8 @@ impl Journal {
     /// # Errors
     /// [`WorkerError::Journal`].
     pub fn set_price(&self, shard: &Pubkey, price: u64) -> Result<()> {
-        self.lock().execute("UPDATE obligations SET price = ?2 WHERE shard = ?1", params![shard.as_array(), signed(price)])?;
+        self.lock()
+            .execute("UPDATE obligations SET price = ?2 WHERE shard = ?1", params![shard.as_array(), signed(price)])?;
         Ok(())
     }
 
@@ -289,7 +291,8 @@ impl Journal {
     /// [`WorkerError::Journal`].
     pub fn get(&self, shard: &Pubkey) -> Result<Option<Obligation>> {
         let connection = self.lock();
-        let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM obligations WHERE shard = ?1"))?;
+        let mut statement =
+            connection.prepare_cached(&format!("SELECT {COLUMNS} FROM obligations WHERE shard = ?1"))?;
         Ok(statement.query_row([shard.as_array()], read).optional()?)
     }
 
@@ -314,8 +317,9 @@ impl Journal {
     pub fn finished_before(&self, age: Duration) -> Result<Vec<Pubkey>> {
         let limit = unix_now().saturating_sub(signed(age.as_secs()));
         let connection = self.lock();
-        let mut statement =
-            connection.prepare_cached("SELECT shard FROM obligations WHERE state >= ?1 AND updated_at < ?2 AND root IS NOT NULL")?;
+        let mut statement = connection.prepare_cached(
+            "SELECT shard FROM obligations WHERE state >= ?1 AND updated_at < ?2 AND root IS NOT NULL",
+        )?;
         let rows = statement
             .query_map(params![State::Settled as u8, limit], |row| Ok(Pubkey::new_from_array(row.get(0)?)))?
             .collect::<rusqlite::Result<_>>()?;
@@ -373,7 +377,8 @@ impl Journal {
     /// [`WorkerError::Journal`].
     pub fn evidence(&self) -> Result<Vec<(Pubkey, Pubkey)>> {
         let connection = self.lock();
-        let mut statement = connection.prepare_cached("SELECT address, shard FROM evidence ORDER BY made_at, address")?;
+        let mut statement =
+            connection.prepare_cached("SELECT address, shard FROM evidence ORDER BY made_at, address")?;
         let rows = statement
             .query_map([], |row| Ok((Pubkey::new_from_array(row.get(0)?), Pubkey::new_from_array(row.get(1)?))))?
             .collect::<rusqlite::Result<_>>()?;

@@ -29,4 +29,4 @@ pub use config::{Cranks, ProviderConfig, ValidatorConfig};
 pub use error::WorkerError;
 pub use events::{Action, Event, Events, ShardRef, What};
 pub use provider::{Handle, Provider, Status};
-pub use validator::Validator;
+pub use validator::{Validator, ValidatorHandle};

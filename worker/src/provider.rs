@@ -218,13 +218,14 @@ struct Daemon {
 impl Daemon {
     async fn run(self) -> Result<()> {
         let context = &self.context;
-        let market = (DISCRIMINATOR.saturating_add(offset_of!(Job, terms)).saturating_add(offset_of!(JobTerms, market)),
-            context.config.market.to_bytes().to_vec());
-        let provider = (DISCRIMINATOR.saturating_add(offset_of!(Shard, provider)), context.provider.to_bytes().to_vec());
-        let patterns = vec![
-            vec![(0, Job::DISCRIMINATOR.to_vec()), market],
-            vec![(0, Shard::DISCRIMINATOR.to_vec()), provider],
-        ];
+        let market = (
+            DISCRIMINATOR.saturating_add(offset_of!(Job, terms)).saturating_add(offset_of!(JobTerms, market)),
+            context.config.market.to_bytes().to_vec(),
+        );
+        let provider =
+            (DISCRIMINATOR.saturating_add(offset_of!(Shard, provider)), context.provider.to_bytes().to_vec());
+        let patterns =
+            vec![vec![(0, Job::DISCRIMINATOR.to_vec()), market], vec![(0, Shard::DISCRIMINATOR.to_vec()), provider]];
         let watching = watch(context.config.cluster.clone(), patterns, context.wake.clone(), context.stop.clone());
         context.tasks.spawn(watching);
         let ended = self.work().await;
@@ -350,10 +351,8 @@ impl Daemon {
         }
         // Asked before the chain: a claim that lands in between has a row by then.
         for (address, account) in context.chain.reader.shards_of_provider(&context.provider).await? {
-            let in_work = matches!(
-                account.state(),
-                Some(ShardState::Claimed | ShardState::Committed | ShardState::Sampled)
-            );
+            let in_work =
+                matches!(account.state(), Some(ShardState::Claimed | ShardState::Committed | ShardState::Sampled));
             if !in_work {
                 continue;
             }

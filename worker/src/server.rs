@@ -22,12 +22,7 @@ use axum::{
 };
 use futures_util::stream;
 use solana_pubkey::Pubkey;
-use tokio::{
-    fs::File,
-    io::AsyncReadExt,
-    net::TcpListener,
-    task::JoinHandle,
-};
+use tokio::{fs::File, io::AsyncReadExt, net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{

@@ -57,7 +57,9 @@ pub fn next(provider: &Pubkey, terms: &JobTerms, shard: Option<&Shard>, here: He
         Some(ShardState::Open) => Step::End(State::GivenBack),
         // A late commitment counts until somebody ends the claim, so a result that is there is always committed.
         Some(ShardState::Claimed) if here.has_result => Step::Commit,
-        Some(ShardState::Claimed) if here.uncomputable || (here.failing && half_over(shard, terms, now)) => Step::Release,
+        Some(ShardState::Claimed) if here.uncomputable || (here.failing && half_over(shard, terms, now)) => {
+            Step::Release
+        }
         Some(ShardState::Claimed) => Step::Compute,
         Some(ShardState::Committed | ShardState::Sampled) if !here.has_result => Step::Compute,
         Some(ShardState::Committed) => {

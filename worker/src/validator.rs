@@ -152,9 +152,15 @@ impl Validator {
     ///
     /// # Errors
     /// As [`Validator::start`].
-    pub async fn start_with(config: ValidatorConfig, backend: Arc<dyn Backend>, events: Events) -> Result<ValidatorHandle> {
+    pub async fn start_with(
+        config: ValidatorConfig,
+        backend: Arc<dyn Backend>,
+        events: Events,
+    ) -> Result<ValidatorHandle> {
         if !(config.rate > 0.0 && config.rate <= 1.0) {
-            return Err(WorkerError::Config { why: format!("a rate of {} checks nothing, or more than all", config.rate) });
+            return Err(WorkerError::Config {
+                why: format!("a rate of {} checks nothing, or more than all", config.rate),
+            });
         }
         let tested = backend.clone();
         blocking(move || self_test(tested.as_ref())).await?;

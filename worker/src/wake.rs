@@ -45,7 +45,8 @@ async fn once(cluster: &Cluster, patterns: &[Pattern], wake: &Notify) -> Result<
         .map_err(|error| error.to_string())?;
     let mut streams = Vec::new();
     for pattern in patterns {
-        let filters = pattern.iter().map(|(at, bytes)| RpcFilterType::Memcmp(Memcmp::new_raw_bytes(*at, bytes.clone())));
+        let filters =
+            pattern.iter().map(|(at, bytes)| RpcFilterType::Memcmp(Memcmp::new_raw_bytes(*at, bytes.clone())));
         let config = RpcProgramAccountsConfig {
             filters: Some(filters.collect()),
             account_config: RpcAccountInfoConfig {

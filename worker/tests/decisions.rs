@@ -124,7 +124,8 @@ fn providers_try_shards_in_different_orders_and_only_open_ones() {
         shard.state = state as u8;
         shard
     };
-    let known = HashMap::from([(5, taken(ShardState::Claimed)), (6, taken(ShardState::Open)), (7, taken(ShardState::Settled))]);
+    let known =
+        HashMap::from([(5, taken(ShardState::Claimed)), (6, taken(ShardState::Open)), (7, taken(ShardState::Settled))]);
     let mut firsts = std::collections::HashSet::new();
     for provider in 0..16u8 {
         let tried: Vec<u32> = order(&key(1), &job, &key(provider), &known).map(|(index, _)| index).collect();

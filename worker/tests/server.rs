@@ -27,7 +27,15 @@ async fn only_committed_results_are_served() {
     let store = Arc::new(Store::open(folder.path()).unwrap());
     let journal = Journal::open(store.journal()).unwrap();
     let result: Vec<u8> = (0..200_000u32).map(|i| i as u8).collect();
-    let states = [State::Claimed, State::Computed, State::Committed, State::Sampled, State::Settled, State::Slashed, State::GivenBack];
+    let states = [
+        State::Claimed,
+        State::Computed,
+        State::Committed,
+        State::Sampled,
+        State::Settled,
+        State::Slashed,
+        State::GivenBack,
+    ];
     for (i, state) in (0u8..).zip(states) {
         let shard = shard(i);
         journal.open_obligation(&shard, State::Claimed, 1).unwrap();

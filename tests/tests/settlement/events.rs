@@ -24,6 +24,7 @@ fn every_transition_is_told() {
     w.answer_all(&task, &work, &alice);
     w.pass_window(&task);
     w.settle(&task, 0, &alice);
+    w.ok(&[ix::sweep_fees(&task.job, &w.job(&task), &w.market_data())], &[&watcher]);
     // Convicted.
     w.claim(&task, 1, &bob);
     let forged = w.forged(&task, 1, &bob, &[1]);
@@ -37,7 +38,7 @@ fn every_transition_is_told() {
     let market = w.market_data();
     w.ok(&[ix::withdraw_treasury(creator.id(), &w.market, &market, creator.tokens, 1)], &[&creator]);
 
-    let expected: [(&str, &[u8]); 24] = [
+    let expected: [(&str, &[u8]); 25] = [
         ("MarketOpened", MarketOpened::DISCRIMINATOR),
         ("MarketPausedSet", MarketPausedSet::DISCRIMINATOR),
         ("TreasuryWithdrawn", TreasuryWithdrawn::DISCRIMINATOR),
@@ -48,6 +49,7 @@ fn every_transition_is_told() {
         ("JobCreated", JobCreated::DISCRIMINATOR),
         ("JobCancelled", JobCancelled::DISCRIMINATOR),
         ("RefundWithdrawn", RefundWithdrawn::DISCRIMINATOR),
+        ("FeesSwept", FeesSwept::DISCRIMINATOR),
         ("JobClosed", JobClosed::DISCRIMINATOR),
         ("ShardClaimed", ShardClaimed::DISCRIMINATOR),
         ("ClaimEnded", ClaimEnded::DISCRIMINATOR),

@@ -386,6 +386,17 @@ fn payments_refunds_and_closing() {
     t.each(&t.w.refund_ix(&task), &[&watcher], &swaps);
     t.w.refused(E::NothingOwed, &[t.w.refund_ix(&task)], &[&watcher]);
 
+    let treasury = t.w.market_data().treasury;
+    let mut swaps = t.with_tokens(&[]);
+    swaps.extend([
+        (job_vault, other_vault, E::WrongVault),
+        (task.job, other.job, E::WrongVault),
+        (t.w.market, t.market, E::WrongMarket),
+        (treasury, seeds::treasury(&t.market), E::WrongVault),
+        (treasury, stranger.tokens, E::WrongVault),
+    ]);
+    t.each(&ix::sweep_fees(&task.job, &t.w.job(&task), &t.w.market_data()), &[&watcher], &swaps);
+
     t.w.refused(E::StillNeeded, &[t.w.close_shard_ix(&task, 0)], &[&watcher]);
     t.w.refused(E::StillNeeded, &[t.w.close_job_ix(&task)], &[&watcher]);
     t.w.cancel(&task);

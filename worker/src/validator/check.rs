@@ -45,7 +45,10 @@ impl Validator {
         .await?;
         let Some(result) = result else {
             let why = "they do not have the root that is on the chain".to_owned();
-            return Err(WorkerError::FetchMismatch { url: format!("the provider's endpoint for shard {}", shard.shard), why });
+            return Err(WorkerError::FetchMismatch {
+                url: format!("the provider's endpoint for shard {}", shard.shard),
+                why,
+            });
         };
         let result = Arc::new(result);
         let inputs = seen.job.inputs(&self.fetcher, None).await?;
@@ -73,7 +76,13 @@ impl Validator {
         blocking(move || compare(&this, &job, index, &result, &inputs)).await
     }
 
-    async fn convict(self: &Arc<Self>, seen: &Seen, result: &ShardTree, inputs: &InputTrees, place: Place) -> Result<()> {
+    async fn convict(
+        self: &Arc<Self>,
+        seen: &Seen,
+        result: &ShardTree,
+        inputs: &InputTrees,
+        place: Place,
+    ) -> Result<()> {
         let shard = seen.shard;
         self.events.tell(Some(shard), None, What::Forged { leaf: place.leaf, cell: place.cell });
         let judged = adjudicate(&self.chain, None, &seen.job.job, shard, result, inputs, place).await?;
@@ -101,7 +110,13 @@ fn shard_bytes(job: &JobContext, index: u32) -> Result<u64> {
 }
 
 /// Computes leaves again on the backend and, where bytes differ, the cell by the reference. Blocking.
-fn compare(validator: &Validator, job: &JobContext, index: u32, result: &ShardTree, inputs: &InputTrees) -> Result<Found> {
+fn compare(
+    validator: &Validator,
+    job: &JobContext,
+    index: u32,
+    result: &ShardTree,
+    inputs: &InputTrees,
+) -> Result<Found> {
     let terms = &job.job.terms;
     let geometry = geometry(terms);
     let internal = |what: &str| WorkerError::Internal(what.to_owned());

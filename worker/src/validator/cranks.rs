@@ -25,7 +25,12 @@ use crate::{
 const KEPT_SLOTS: u64 = 512;
 
 impl Validator {
-    async fn turn(&self, seen: &Seen, action: Action, instructions: &[Instruction]) -> Result<solana_signature::Signature> {
+    async fn turn(
+        &self,
+        seen: &Seen,
+        action: Action,
+        instructions: &[Instruction],
+    ) -> Result<solana_signature::Signature> {
         self.chain.send(Order { action, shard: Some(seen.shard), instructions, units: None }).await
     }
 
