@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable};
 use solana_account::Account;
-use solana_account_decoder_client_types::UiAccountEncoding;
+use solana_account_decoder_client_types::{UiAccount, UiAccountEncoding};
 use solana_commitment_config::{CommitmentConfig, CommitmentLevel};
 use solana_hash::Hash;
 use solana_pubkey::Pubkey;
@@ -74,6 +74,14 @@ pub(crate) struct Height {
 pub struct Rpc {
     inner: Arc<RpcClient>,
     shown: Arc<str>,
+}
+
+fn base64_confirmed() -> RpcAccountInfoConfig {
+    RpcAccountInfoConfig {
+        encoding: Some(UiAccountEncoding::Base64),
+        commitment: Some(CommitmentConfig::confirmed()),
+        ..RpcAccountInfoConfig::default()
+    }
 }
 
 impl Rpc {
@@ -173,24 +181,42 @@ impl Rpc {
     /// One account; None where it does not exist.
     ///
     /// # Errors
-    /// [`ClientError::ChainUnreachable`] or [`ClientError::RpcRefused`].
+    /// [`ClientError::ChainUnreachable`] or [`ClientError::RpcRefused`], or [`ClientError::UnexpectedAccount`] where the
+    /// node sends data that can't be decoded.
     pub async fn account(&self, address: &Pubkey) -> Result<Option<Account>, ClientError> {
-        let found = self
-            .read("getAccountInfo", || self.inner.get_account_with_commitment(address, CommitmentConfig::confirmed()))
-            .await?;
-        Ok(found.value)
+        Ok(self.accounts(core::slice::from_ref(address)).await?.pop().flatten())
     }
 
     /// Several accounts, in the order asked for. More than 100 take several requests, which may see different slots.
     ///
     /// # Errors
-    /// [`ClientError::ChainUnreachable`] or [`ClientError::RpcRefused`].
+    /// As [`Rpc::account`].
     pub async fn accounts(&self, addresses: &[Pubkey]) -> Result<Vec<Option<Account>>, ClientError> {
+        // Not the client's own helpers for whole accounts: they turn a dead connection into "account not found" and
+        // panic on data that can't be decoded.
         let mut accounts = Vec::with_capacity(addresses.len());
         for part in addresses.chunks(ACCOUNTS_PER_REQUEST) {
-            accounts.extend(self.read("getMultipleAccounts", || self.inner.get_multiple_accounts(part)).await?);
+            let found = self
+                .read("getMultipleAccounts", || {
+                    self.inner.get_multiple_ui_accounts_with_config(part, base64_confirmed())
+                })
+                .await?
+                .value;
+            if found.len() != part.len() {
+                let what = format!("the node at {} sent {} accounts, not {}", self.shown, found.len(), part.len());
+                return Err(ClientError::UnexpectedAccount { what });
+            }
+            for (address, account) in part.iter().zip(found) {
+                accounts.push(account.map(|account| self.decoded(address, &account)).transpose()?);
+            }
         }
         Ok(accounts)
+    }
+
+    fn decoded(&self, address: &Pubkey, account: &UiAccount) -> Result<Account, ClientError> {
+        account.to_account().ok_or_else(|| ClientError::UnexpectedAccount {
+            what: format!("the node at {} sent account {address} in a form that can't be decoded", self.shown),
+        })
     }
 
     /// All accounts of a program that pass the filters.
@@ -205,25 +231,13 @@ impl Rpc {
     ) -> Result<Vec<(Pubkey, Account)>, ClientError> {
         let config = RpcProgramAccountsConfig {
             filters: if filters.is_empty() { None } else { Some(filters) },
-            account_config: RpcAccountInfoConfig {
-                encoding: Some(UiAccountEncoding::Base64),
-                commitment: Some(CommitmentConfig::confirmed()),
-                ..RpcAccountInfoConfig::default()
-            },
+            account_config: base64_confirmed(),
             ..RpcProgramAccountsConfig::default()
         };
         let found = self
             .read("getProgramAccounts", || self.inner.get_program_ui_accounts_with_config(program, config.clone()))
             .await?;
-        found
-            .into_iter()
-            .map(|(address, account)| {
-                let account = account.to_account().ok_or_else(|| ClientError::UnexpectedAccount {
-                    what: format!("the node at {} sent account {address} in a form that can't be decoded", self.shown),
-                })?;
-                Ok((address, account))
-            })
-            .collect()
+        found.into_iter().map(|(address, account)| Ok((address, self.decoded(&address, &account)?))).collect()
     }
 
     /// A blockhash to sign with.

@@ -132,6 +132,7 @@ impl Context {
         fetcher: Fetcher,
         events: Events,
     ) -> Self {
+        let tasks = TaskTracker::new();
         Self {
             config,
             provider,
@@ -139,7 +140,7 @@ impl Context {
             chain,
             journal,
             store,
-            fetcher,
+            fetcher: fetcher.counted_by(tasks.clone()),
             events,
             computing: Semaphore::new(1),
             wake: Arc::default(),
@@ -149,7 +150,7 @@ impl Context {
             troubles: Mutex::default(),
             hunt: tokio::sync::Mutex::default(),
             stop: CancellationToken::new(),
-            tasks: TaskTracker::new(),
+            tasks,
             uncomputable: Mutex::default(),
         }
     }

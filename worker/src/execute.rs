@@ -131,7 +131,7 @@ impl Context {
         let inputs = job.inputs(&self.fetcher, Some(&self.store)).await?;
         let one_at_a_time = self.computing.acquire().await.map_err(|error| WorkerError::Internal(error.to_string()))?;
         let (context, job) = (self.clone(), job.clone());
-        let (result, milliseconds) = blocking(move || {
+        let (result, milliseconds) = blocking(&self.tasks, move || {
             let terms = &job.job.terms;
             let range = terms.shard(shard.index).ok_or_else(|| WorkerError::Internal("no such shard".to_owned()))?;
             let end = range.first_leaf.saturating_add(range.leaves);
@@ -163,7 +163,7 @@ impl Context {
         root: [u8; 32],
     ) -> Result<Option<ShardTree>> {
         let (context, job) = (self.clone(), job.clone());
-        blocking(move || {
+        blocking(&self.tasks, move || {
             let Some(bytes) = context.store.result(&shard.shard)? else { return Ok(None) };
             let tree = tree(&job.job.terms, shard.index, &shard.shard, &context.provider, bytes);
             Ok(tree.filter(|tree| tree.root() == root))

@@ -19,6 +19,7 @@ use reqwest::{
     redirect::Policy,
 };
 use solana_pubkey::Pubkey;
+use tokio_util::task::TaskTracker;
 
 use crate::{
     error::{Result, WorkerError},
@@ -39,6 +40,7 @@ pub struct Fetcher {
     client: Client,
     allow_local: bool,
     max_bytes: u64,
+    tasks: TaskTracker,
 }
 
 /// Resolves names to addresses on the public internet only.
@@ -118,7 +120,13 @@ impl Fetcher {
             builder = builder.dns_resolver(Arc::new(PublicOnly));
         }
         let client = builder.build().map_err(|error| WorkerError::Internal(error.to_string()))?;
-        Ok(Self { client, allow_local, max_bytes })
+        Ok(Self { client, allow_local, max_bytes, tasks: TaskTracker::new() })
+    }
+
+    /// The same, with its work on threads counted by `tasks`.
+    pub(crate) fn counted_by(mut self, tasks: TaskTracker) -> Self {
+        self.tasks = tasks;
+        self
     }
 
     /// Exactly `bytes` bytes from a URL.
@@ -218,24 +226,24 @@ impl Fetcher {
         for input in listed {
             let (root, length) = (input.root, input.bytes);
             let kept = match store.cloned() {
-                Some(store) => blocking(move || store.input(&root)).await?,
+                Some(store) => blocking(&self.tasks, move || store.input(&root)).await?,
                 None => None,
             };
             if let Some(bytes) = kept
-                && let Some(data) = checked(bytes, root, length).await?
+                && let Some(data) = checked(&self.tasks, bytes, root, length).await?
             {
                 inputs.push(data);
                 continue;
             }
             let url = format!("{locator}/{}", hex::encode(root));
             let bytes = self.get(&url, length).await?;
-            let Some(data) = checked(bytes, root, length).await? else {
+            let Some(data) = checked(&self.tasks, bytes, root, length).await? else {
                 let url = Url::parse(&url).map_or(url, |url| shown(&url));
                 return Err(WorkerError::FetchMismatch { url, why: "its Merkle root is not the job's".to_owned() });
             };
             let data = match store.cloned() {
                 Some(store) => {
-                    blocking(move || {
+                    blocking(&self.tasks, move || {
                         store.put_input(&root, data.bytes())?;
                         Ok(data)
                     })
@@ -250,8 +258,8 @@ impl Fetcher {
 }
 
 /// Hashes an input off the async threads; None when it is not the one with this root and length.
-async fn checked(bytes: Vec<u8>, root: [u8; 32], length: u64) -> Result<Option<InputData>> {
-    blocking(move || {
+async fn checked(tasks: &TaskTracker, bytes: Vec<u8>, root: [u8; 32], length: u64) -> Result<Option<InputData>> {
+    blocking(tasks, move || {
         if u64::try_from(bytes.len()).ok() != Some(length) {
             return Ok(None);
         }
@@ -260,9 +268,13 @@ async fn checked(bytes: Vec<u8>, root: [u8; 32], length: u64) -> Result<Option<I
     .await
 }
 
-/// Runs something that blocks or computes on a thread of its own.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| WorkerError::Internal(error.to_string()))?
+/// Runs something that blocks or computes on a thread of its own. Whoever waits for `tasks` waits for it, too, also when
+/// nobody waits for its result any more.
+pub(crate) async fn blocking<T: Send + 'static>(
+    tasks: &TaskTracker,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tasks.spawn_blocking(work).await.map_err(|error| WorkerError::Internal(error.to_string()))?
 }
 
 fn read_file(path: &Path, bytes: u64) -> Result<Vec<u8>, String> {

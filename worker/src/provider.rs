@@ -15,7 +15,7 @@ use serde::Serialize;
 use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use tokio::{sync::broadcast, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     answer::sweep,
@@ -37,6 +37,8 @@ const DISCRIMINATOR: usize = 8;
 /// How often the chain is searched for shards of ours that the journal does not know, and leftovers are removed.
 const SEARCH: Duration = Duration::from_secs(60);
 
+/// Downloads that are under way at the end get so much longer.
+const GOODBYE: Duration = Duration::from_secs(2);
 /// Notifications that come within this time are one.
 const GATHER: Duration = Duration::from_millis(100);
 
@@ -98,8 +100,8 @@ impl Handle {
         self.drain.cancel();
     }
 
-    /// Second phase: ends now. Obligations stay; they go on when a daemon is started on the same folder, and their
-    /// deadlines run meanwhile.
+    /// Second phase: ends now; a computation that is under way is finished first, since nothing can interrupt a device.
+    /// Obligations stay; they go on when a daemon is started on the same folder, and their deadlines run meanwhile.
     pub fn stop(&self) {
         self.stop.cancel();
     }
@@ -109,7 +111,7 @@ impl Handle {
         if self.drain.is_cancelled() { self.stop() } else { self.drain() }
     }
 
-    /// Waits until it has ended.
+    /// Waits until it has ended; then its data folder is free.
     ///
     /// # Errors
     /// What ended it, to the first who asks.
@@ -146,7 +148,8 @@ impl Provider {
     pub async fn start_with(config: ProviderConfig, backend: Arc<dyn Backend>, events: Events) -> Result<Handle> {
         let provider = seeds::provider(&config.market, &config.owner);
         let folder = config.data_dir.clone();
-        let (store, journal) = blocking(move || {
+        let starting = TaskTracker::new();
+        let (store, journal) = blocking(&starting, move || {
             let store = Store::open(&folder)?;
             let journal = Journal::open(store.journal())?;
             Ok((Arc::new(store), journal))
@@ -156,7 +159,7 @@ impl Provider {
         check(&config, &chain, &provider).await?;
         if config.self_check {
             let backend = backend.clone();
-            blocking(move || self_test(backend.as_ref())).await?;
+            blocking(&starting, move || self_test(backend.as_ref())).await?;
         }
         let fetcher = Fetcher::new(config.allow_local_urls, config.max_input_bytes)?;
         let shelf = Shelf { journal: journal.clone(), store: store.clone() };
@@ -177,8 +180,10 @@ impl Provider {
         let daemon = Daemon { context, status: status.clone() };
         let ended = tokio::spawn(async move {
             let ended = daemon.run().await;
-            // The server goes with the daemon.
-            server.await.map_err(|error| WorkerError::Internal(error.to_string()))?;
+            // The server goes with the daemon, whoever still downloads.
+            if tokio::time::timeout(GOODBYE, server).await.is_err() {
+                tracing::debug!("downloads were cut off");
+            }
             ended
         });
         let ended = Arc::new(tokio::sync::Mutex::new(Some(ended)));
@@ -232,6 +237,8 @@ impl Daemon {
         context.stop.cancel();
         context.tasks.close();
         context.tasks.wait().await;
+        // Connections to the server that are still open only read; the folder is free for another daemon.
+        context.store.release()?;
         self.look();
         lock(&self.status).stopped = true;
         context.events.tell(None, None, What::Stopped);
@@ -371,8 +378,8 @@ impl Daemon {
         let mut kept = context.hunt.lock().await.wanted.clone();
         kept.extend(unfinished.iter().map(|row| row.shard.job));
         context.keep_jobs(&kept);
-        let (roots, context) = (context.input_roots(), context.clone());
-        blocking(move || {
+        let (roots, context, tasks) = (context.input_roots(), context.clone(), context.tasks.clone());
+        blocking(&tasks, move || {
             for shard in context.journal.finished_before(context.config.keep_results)? {
                 context.store.remove_result(&shard)?;
                 context.journal.forget_result(&shard)?;

@@ -17,8 +17,8 @@ pub struct Store {
     results: PathBuf,
     inputs: PathBuf,
     journal: PathBuf,
-    /// Released by the system when the file is closed, also after a crash.
-    _lock: File,
+    /// Released by the system at the latest when the file is closed, also after a crash.
+    lock: File,
 }
 
 impl Store {
@@ -40,11 +40,20 @@ impl Store {
             Err(TryLockError::WouldBlock) => return Err(WorkerError::Locked { folder: folder.to_path_buf() }),
             Err(TryLockError::Error(source)) => return Err(WorkerError::io(what())(source)),
         }
-        let store = Self { results, inputs, journal: folder.join("journal.sqlite"), _lock: lock };
+        let store = Self { results, inputs, journal: folder.join("journal.sqlite"), lock };
         for folder in [&store.results, &store.inputs] {
             remove_partial(folder)?;
         }
         Ok(store)
+    }
+
+    /// Lets another worker have the folder, though something here may still read from it. Nothing may be written after
+    /// this.
+    ///
+    /// # Errors
+    /// [`WorkerError::Io`].
+    pub fn release(&self) -> Result<()> {
+        self.lock.unlock().map_err(WorkerError::io("unlocking the data folder"))
     }
 
     /// Path of the journal.

@@ -163,7 +163,7 @@ impl Validator {
             });
         }
         let tested = backend.clone();
-        blocking(move || self_test(tested.as_ref())).await?;
+        blocking(&TaskTracker::new(), move || self_test(tested.as_ref())).await?;
         let chain = Chain::new(&config.cluster, config.keypair.clone(), None, events.clone());
         if chain.reader.find_market(&config.market).await?.is_none() {
             let todo = "Check the market's address and the cluster";

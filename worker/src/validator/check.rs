@@ -38,7 +38,7 @@ impl Validator {
         let url = format!("{endpoint}/v1/shards/{}/result", seen.shard.shard);
         let bytes = self.fetcher.get(&url, shard_bytes(&seen.job, seen.shard.index)?).await?;
         let (job, shard, account) = (seen.job.clone(), seen.shard, seen.account);
-        let result = blocking(move || {
+        let result = blocking(&self.tasks, move || {
             let tree = tree(&job.job.terms, shard.index, &shard.shard, &account.provider, bytes);
             Ok(tree.filter(|tree| tree.root() == account.root))
         })
@@ -73,7 +73,7 @@ impl Validator {
             (self.clone(), seen.job.clone(), result.clone(), inputs.clone(), account.index);
         let _one_at_a_time =
             self.computing.acquire().await.map_err(|error| WorkerError::Internal(error.to_string()))?;
-        blocking(move || compare(&this, &job, index, &result, &inputs)).await
+        blocking(&self.tasks, move || compare(&this, &job, index, &result, &inputs)).await
     }
 
     async fn convict(
