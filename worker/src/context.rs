@@ -187,6 +187,11 @@ impl Context {
         lock(&self.busy).insert(key).then(|| Busy { context: self.clone(), key })
     }
 
+    /// Whether somebody works on it.
+    pub fn is_busy(&self, key: &Pubkey) -> bool {
+        lock(&self.busy).contains(key)
+    }
+
     /// Whether a step there may be tried now.
     pub fn may_try(&self, place: Place) -> bool {
         lock(&self.troubles).get(&place).is_none_or(|trouble| Instant::now() >= trouble.not_before)

@@ -258,3 +258,31 @@ impl Events {
         drop(self.0.send(Event { at: SystemTime::now(), shard, signature, what }));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_one_flat_json_object() {
+        let job = Pubkey::new_from_array([1; 32]);
+        let shard = ShardRef { job, index: 3, shard: Pubkey::new_from_array([2; 32]) };
+        let json = |what: What, shard| {
+            let event = Event { at: SystemTime::UNIX_EPOCH, shard, signature: None, what };
+            serde_json::to_value(event).unwrap()
+        };
+        let value = json(What::Sent { action: Action::RecordSeed }, Some(shard));
+        assert_eq!(
+            (&value["what"], &value["action"], &value["at"]),
+            (&"sent".into(), &"record-seed".into(), &0.into())
+        );
+        assert_eq!(
+            value["shard"],
+            serde_json::json!({ "job": job.to_string(), "index": 3, "shard": shard.shard.to_string() })
+        );
+        let reason = Skip::PriceTooLow { price: 1, minimum: 2 };
+        let value = json(What::Skipped { job, reason }, None);
+        assert_eq!(value["reason"], serde_json::json!({ "reason": "price-too-low", "price": 1, "minimum": 2 }));
+        assert_eq!(json(What::Stopped, None)["what"], "stopped");
+    }
+}

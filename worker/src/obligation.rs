@@ -253,8 +253,9 @@ impl Context {
             let (result, inputs) = (result.clone(), inputs.clone());
             async move {
                 let (job_, result_, inputs_) = (job.clone(), result.clone(), inputs.clone());
-                let right =
-                    blocking(&self.tasks, move || cell_is_right(&job_.job.terms, &inputs_, &result_, place.leaf, place.cell));
+                let right = blocking(&self.tasks, move || {
+                    cell_is_right(&job_.job.terms, &inputs_, &result_, place.leaf, place.cell)
+                });
                 if !right.await? {
                     // Bringing a wrong cell before the judge would convict this provider at once.
                     return Err(WorkerError::SelfCheck { leaf: place.leaf, cell: place.cell });

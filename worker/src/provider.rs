@@ -261,6 +261,10 @@ impl Daemon {
                     Err(error) => self.failed(&error),
                 }
             }
+            // Asked before the journal: a hunt that ended by now has written down what it claimed, and once draining no
+            // other begins.
+            let draining = context.drain.is_cancelled();
+            let hunting = context.is_busy(&context.provider);
             let unfinished = match context.journal.unfinished() {
                 Ok(unfinished) => {
                     context.well(Place::Disk);
@@ -272,13 +276,13 @@ impl Daemon {
                 }
             };
             self.spawn_due(&unfinished);
-            let draining = context.drain.is_cancelled();
             if draining && !told_draining {
                 told_draining = true;
                 context.events.tell(None, None, What::Draining { obligations: unfinished.len() });
             }
             // Only once the chain was searched is an empty journal known to be empty.
-            let done = draining && unfinished.is_empty() && searched.is_some() && !context.is_troubled(Place::Disk);
+            let empty = unfinished.is_empty() && searched.is_some() && !context.is_troubled(Place::Disk);
+            let done = draining && !hunting && empty;
             if done || context.stop.is_cancelled() {
                 return Ok(());
             }
