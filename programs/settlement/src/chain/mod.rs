@@ -3,4 +3,5 @@
 pub mod account;
 pub mod sysvar;
 pub mod token;
+pub mod vault;
 pub mod verifier;

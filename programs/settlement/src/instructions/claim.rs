@@ -1,7 +1,10 @@
 //! Claiming a shard, giving it back, and committing its root.
 
 use crate::{
-    chain::{account, sysvar, token},
+    chain::{
+        account, sysvar, token,
+        vault::{JobVault, StakeVault},
+    },
     constants::*,
     error::AssayError,
     events::*,
@@ -97,31 +100,23 @@ pub struct EndClaim<'info> {
 fn end_claim(ctx: Context<EndClaim>, expired: bool) -> Result<()> {
     let a = ctx.accounts;
     let now = sysvar::now()?;
-    let (penalty, market, owner, bump) = {
+    let escrow = JobVault { job: &a.job, vault: &a.job_vault, mint: &a.mint, token_program: &a.token_program };
+    let stake =
+        StakeVault { provider: &a.provider, vault: &a.stake_vault, mint: &a.mint, token_program: &a.token_program };
+    let penalty = {
         let (mut job, mut provider, mut shard) = (a.job.load_mut()?, a.provider.load_mut()?, a.shard.load_mut()?);
         require_keys_eq!(shard.job, a.job.key(), AssayError::WrongJob);
         require_keys_eq!(shard.provider, a.provider.key(), AssayError::WrongProvider);
-        require_keys_eq!(provider.vault, a.stake_vault.key(), AssayError::WrongVault);
-        require_keys_eq!(job.vault, a.job_vault.key(), AssayError::WrongVault);
-        require_keys_eq!(job.terms.mint, a.mint.key(), AssayError::WrongMint);
-        require_keys_eq!(job.terms.token_program, a.token_program.key(), AssayError::WrongTokenProgram);
+        stake.check(&provider)?;
+        escrow.check(&job)?;
         let frozen = token::is_frozen(&a.stake_vault)? || token::is_frozen(&a.job_vault)?;
-        let penalty = if expired {
+        if expired {
             rules::shard::expire(&mut job, &mut provider, &mut shard, frozen, &now)?
         } else {
             rules::shard::release(&mut job, &mut provider, &mut shard, &a.caller.key(), frozen, &now)?
-        };
-        (penalty, provider.market, provider.owner, provider.bump)
+        }
     };
-    token::Transfer {
-        token_program: &a.token_program,
-        mint: &a.mint,
-        from: &a.stake_vault,
-        to: &a.job_vault,
-        authority: a.provider.as_ref(),
-        amount: penalty,
-    }
-    .invoke(&[&[seeds::PROVIDER, market.as_ref(), owner.as_ref(), &[bump]]])?;
+    stake.pay(&a.job_vault, penalty)?;
     emit!(ClaimEnded { job: a.job.key(), shard: a.shard.key(), provider: a.provider.key(), expired, penalty });
     Ok(())
 }

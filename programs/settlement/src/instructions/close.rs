@@ -1,12 +1,11 @@
 //! Closing accounts: rent goes back to whoever paid it, dust in a vault to its owner.
 
 use crate::{
-    chain::{account, sysvar, token},
+    chain::{account, sysvar, token, vault::JobVault},
     constants::*,
     error::AssayError,
     events::*,
     rules::{self, time::Deadline},
-    seeds,
     state::{DrawSeed, Job, Market, Shard},
 };
 use anchor_lang::prelude::*;
@@ -70,37 +69,24 @@ pub struct CloseJob<'info> {
 pub fn close_job(ctx: Context<CloseJob>) -> Result<()> {
     let a = ctx.accounts;
     let now = sysvar::now()?;
-    let (fees, refund, renter, nonce, bump) = {
+    let escrow = JobVault { job: &a.job, vault: &a.job_vault, mint: &a.mint, token_program: &a.token_program };
+    let (fees, refund) = {
         let (job, market) = (a.job.load()?, a.market.load()?);
-        require_keys_eq!(job.vault, a.job_vault.key(), AssayError::WrongVault);
+        escrow.check(&job)?;
         require_keys_eq!(job.terms.market, a.market.key(), AssayError::WrongMarket);
         require_keys_eq!(market.treasury, a.treasury.key(), AssayError::WrongVault);
         require_keys_eq!(job.rent_payer, a.rent_payer.key(), AssayError::WrongRentPayer);
-        require_keys_eq!(job.terms.mint, a.mint.key(), AssayError::WrongMint);
-        require_keys_eq!(job.terms.token_program, a.token_program.key(), AssayError::WrongTokenProgram);
         require!(job.terminal(&now) && job.shard_accounts == 0, AssayError::StillNeeded);
-        let held = token::read(&a.job_vault, &job.terms.token_program)?.amount;
-        let refund = held.checked_sub(job.fees_owed).ok_or(AssayError::Overflow)?;
+        let refund = escrow.held(&job)?.checked_sub(job.fees_owed).ok_or(AssayError::Overflow)?;
         // Where nothing is left for the renter, its token account does not matter.
         if refund > 0 {
             token::check_destination(&a.destination, &job.terms.token_program, &job.terms.mint, &job.renter)?;
         }
-        (job.fees_owed, refund, job.renter, job.nonce, job.bump)
+        (job.fees_owed, refund)
     };
-    let nonce = nonce.to_le_bytes();
-    let signer: &[&[u8]] = &[seeds::JOB, renter.as_ref(), &nonce, &[bump]];
-    for (to, amount) in [(&a.treasury, fees), (&a.destination, refund)] {
-        token::Transfer {
-            token_program: &a.token_program,
-            mint: &a.mint,
-            from: &a.job_vault,
-            to,
-            authority: a.job.as_ref(),
-            amount,
-        }
-        .invoke(&[signer])?;
-    }
-    token::close_vault(&a.token_program, &a.job_vault, &a.rent_payer, a.job.as_ref(), signer)?;
+    escrow.pay(&a.treasury, fees)?;
+    escrow.pay(&a.destination, refund)?;
+    escrow.close(&a.rent_payer)?;
     emit!(JobClosed { job: a.job.key(), fees, refund });
     account::close(a.job.as_ref(), &a.rent_payer)
 }

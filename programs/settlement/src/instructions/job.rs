@@ -2,7 +2,7 @@
 
 use super::provider::url_bytes;
 use crate::{
-    chain::{account, sysvar, token, verifier},
+    chain::{account, sysvar, token, vault::check_market_mint, verifier},
     constants::*,
     error::AssayError,
     events::*,
@@ -103,8 +103,7 @@ pub fn create_job(ctx: Context<CreateJob>, request: JobRequest) -> Result<()> {
     let escrow = {
         let (market, kernel) = (a.market.load()?, a.kernel.load()?);
         require!(market.flags & PAUSED == 0, AssayError::MarketPaused);
-        require_keys_eq!(market.mint, a.mint.key(), AssayError::WrongMint);
-        require_keys_eq!(market.token_program, a.token_program.key(), AssayError::WrongTokenProgram);
+        check_market_mint(&market, &a.mint, &a.token_program)?;
         require_keys_eq!(kernel.verifier, a.verifier.key(), AssayError::WrongVerifier);
         require!(request.params.len() <= MAX_PARAMS, AssayError::JobOutOfRange);
 

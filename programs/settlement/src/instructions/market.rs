@@ -1,7 +1,7 @@
 //! Opening a market, pausing it, and withdrawing its fees.
 
 use crate::{
-    chain::{account, token},
+    chain::{account, token, vault::check_market_mint},
     constants::*,
     error::AssayError,
     events::*,
@@ -118,8 +118,7 @@ pub fn withdraw_treasury(ctx: Context<WithdrawTreasury>, amount: u64) -> Result<
         let market = a.market.load()?;
         require_keys_eq!(market.authority, a.authority.key(), AssayError::NotAuthorized);
         require_keys_eq!(market.treasury, a.treasury.key(), AssayError::WrongVault);
-        require_keys_eq!(market.mint, a.mint.key(), AssayError::WrongMint);
-        require_keys_eq!(market.token_program, a.token_program.key(), AssayError::WrongTokenProgram);
+        check_market_mint(&market, &a.mint, &a.token_program)?;
         (market.creator, market.id, market.bump)
     };
     token::Transfer {

@@ -1,10 +1,13 @@
 //! What moves recorded amounts between vaults: settlement, seizure, bounties, refunds. Anyone may crank them.
 
 use crate::{
-    chain::{sysvar, token},
+    chain::{
+        sysvar, token,
+        vault::{JobVault, StakeVault},
+    },
     error::AssayError,
     events::*,
-    rules, seeds,
+    rules,
     state::{Job, Market, Provider, Shard},
 };
 use anchor_lang::prelude::*;
@@ -30,48 +33,22 @@ pub struct MoveShardMoney<'info> {
     pub token_program: UncheckedAccount<'info>,
 }
 
-impl MoveShardMoney<'_> {
+impl<'info> MoveShardMoney<'info> {
+    fn vaults(&self) -> (JobVault<'_, 'info>, StakeVault<'_, 'info>) {
+        let (mint, token_program) = (&self.mint, &self.token_program);
+        (
+            JobVault { job: &self.job, vault: &self.job_vault, mint, token_program },
+            StakeVault { provider: &self.provider, vault: &self.stake_vault, mint, token_program },
+        )
+    }
+
     fn check(&self) -> Result<()> {
         let (job, provider, shard) = (self.job.load()?, self.provider.load()?, self.shard.load()?);
+        let (escrow, stake) = self.vaults();
         require_keys_eq!(shard.job, self.job.key(), AssayError::WrongJob);
         require_keys_eq!(shard.provider, self.provider.key(), AssayError::WrongProvider);
-        require_keys_eq!(job.vault, self.job_vault.key(), AssayError::WrongVault);
-        require_keys_eq!(provider.vault, self.stake_vault.key(), AssayError::WrongVault);
-        require_keys_eq!(job.terms.mint, self.mint.key(), AssayError::WrongMint);
-        require_keys_eq!(job.terms.token_program, self.token_program.key(), AssayError::WrongTokenProgram);
-        Ok(())
-    }
-
-    fn job_to_provider(&self, amount: u64) -> Result<()> {
-        let (renter, nonce, bump) = {
-            let job = self.job.load()?;
-            (job.renter, job.nonce, job.bump)
-        };
-        token::Transfer {
-            token_program: &self.token_program,
-            mint: &self.mint,
-            from: &self.job_vault,
-            to: &self.stake_vault,
-            authority: self.job.as_ref(),
-            amount,
-        }
-        .invoke(&[&[seeds::JOB, renter.as_ref(), &nonce.to_le_bytes(), &[bump]]])
-    }
-
-    fn provider_to_job(&self, amount: u64) -> Result<()> {
-        let (market, owner, bump) = {
-            let provider = self.provider.load()?;
-            (provider.market, provider.owner, provider.bump)
-        };
-        token::Transfer {
-            token_program: &self.token_program,
-            mint: &self.mint,
-            from: &self.stake_vault,
-            to: &self.job_vault,
-            authority: self.provider.as_ref(),
-            amount,
-        }
-        .invoke(&[&[seeds::PROVIDER, market.as_ref(), owner.as_ref(), &[bump]]])
+        escrow.check(&job)?;
+        stake.check(&provider)
     }
 }
 
@@ -84,8 +61,9 @@ pub fn settle_shard(ctx: Context<MoveShardMoney>) -> Result<()> {
         let (mut job, mut provider, mut shard) = (a.job.load_mut()?, a.provider.load_mut()?, a.shard.load_mut()?);
         rules::shard::settle(&mut job, &mut provider, &mut shard, &now)?
     };
-    a.job_to_provider(paid.to_provider)?;
-    a.provider_to_job(paid.to_job)?;
+    let (escrow, stake) = a.vaults();
+    escrow.pay(&a.stake_vault, paid.to_provider)?;
+    stake.pay(&a.job_vault, paid.to_job)?;
     emit!(ShardSettled {
         job: a.job.key(),
         shard: a.shard.key(),
@@ -107,7 +85,7 @@ pub fn seize(ctx: Context<MoveShardMoney>) -> Result<()> {
         let (mut job, mut provider, mut shard) = (a.job.load_mut()?, a.provider.load_mut()?, a.shard.load_mut()?);
         rules::shard::seize(&mut job, &mut provider, &mut shard, frozen, &now)?
     };
-    a.provider_to_job(amount)?;
+    a.vaults().1.pay(&a.job_vault, amount)?;
     emit!(CollateralSeized { shard: a.shard.key(), provider: a.provider.key(), amount });
     Ok(())
 }
@@ -135,26 +113,19 @@ pub struct PayBounty<'info> {
 /// Pays the bounty of a slashed shard to whoever proved the fault.
 pub fn pay_bounty(ctx: Context<PayBounty>) -> Result<()> {
     let a = ctx.accounts;
-    let (amount, to, market, owner, bump) = {
+    let stake =
+        StakeVault { provider: &a.provider, vault: &a.stake_vault, mint: &a.mint, token_program: &a.token_program };
+    let (amount, to) = {
         let (job, mut provider, mut shard) = (a.job.load()?, a.provider.load_mut()?, a.shard.load_mut()?);
         require_keys_eq!(shard.job, a.job.key(), AssayError::WrongJob);
         require_keys_eq!(shard.provider, a.provider.key(), AssayError::WrongProvider);
-        require_keys_eq!(provider.vault, a.stake_vault.key(), AssayError::WrongVault);
+        stake.check(&provider)?;
         require_keys_eq!(job.terms.mint, a.mint.key(), AssayError::WrongMint);
         require_keys_eq!(job.terms.token_program, a.token_program.key(), AssayError::WrongTokenProgram);
         token::check_destination(&a.destination, &job.terms.token_program, &job.terms.mint, &shard.bounty_to)?;
-        let amount = rules::shard::pay_bounty(&mut provider, &mut shard)?;
-        (amount, shard.bounty_to, provider.market, provider.owner, provider.bump)
+        (rules::shard::pay_bounty(&mut provider, &mut shard)?, shard.bounty_to)
     };
-    token::Transfer {
-        token_program: &a.token_program,
-        mint: &a.mint,
-        from: &a.stake_vault,
-        to: &a.destination,
-        authority: a.provider.as_ref(),
-        amount,
-    }
-    .invoke(&[&[seeds::PROVIDER, market.as_ref(), owner.as_ref(), &[bump]]])?;
+    stake.pay(&a.destination, amount)?;
     emit!(BountyPaid { shard: a.shard.key(), to, amount });
     Ok(())
 }
@@ -181,32 +152,22 @@ pub struct WithdrawRefund<'info> {
 pub fn withdraw_refund(ctx: Context<WithdrawRefund>) -> Result<()> {
     let a = ctx.accounts;
     let now = sysvar::now()?;
-    let (amount, renter, nonce, bump) = {
+    let escrow = JobVault { job: &a.job, vault: &a.job_vault, mint: &a.mint, token_program: &a.token_program };
+    let amount = {
         let mut job = a.job.load_mut()?;
-        require_keys_eq!(job.vault, a.job_vault.key(), AssayError::WrongVault);
-        require_keys_eq!(job.terms.mint, a.mint.key(), AssayError::WrongMint);
-        require_keys_eq!(job.terms.token_program, a.token_program.key(), AssayError::WrongTokenProgram);
+        escrow.check(&job)?;
         // Escrow of open shards goes out once the job has expired: from then on no claim may ever need it again.
         if job.closed(&now) {
             job.cancelled = 1;
         }
         token::check_destination(&a.destination, &job.terms.token_program, &job.terms.mint, &job.renter)?;
-        let held = token::read(&a.job_vault, &job.terms.token_program)?.amount;
         let owed = job.owed(&now).ok_or(AssayError::Overflow)?;
         let kept = owed.escrow.checked_add(owed.fees).ok_or(AssayError::Overflow)?;
-        let amount = held.checked_sub(kept).ok_or(AssayError::Overflow)?;
+        let amount = escrow.held(&job)?.checked_sub(kept).ok_or(AssayError::Overflow)?;
         require!(amount > 0, AssayError::NothingOwed);
-        (amount, job.renter, job.nonce, job.bump)
+        amount
     };
-    token::Transfer {
-        token_program: &a.token_program,
-        mint: &a.mint,
-        from: &a.job_vault,
-        to: &a.destination,
-        authority: a.job.as_ref(),
-        amount,
-    }
-    .invoke(&[&[seeds::JOB, renter.as_ref(), &nonce.to_le_bytes(), &[bump]]])?;
+    escrow.pay(&a.destination, amount)?;
     emit!(RefundWithdrawn { job: a.job.key(), amount });
     Ok(())
 }
@@ -232,27 +193,18 @@ pub struct SweepFees<'info> {
 /// Moves what a job owes the treasury, so that fees never wait for the renter. `close_job` does the same at the end.
 pub fn sweep_fees(ctx: Context<SweepFees>) -> Result<()> {
     let a = ctx.accounts;
-    let (amount, renter, nonce, bump) = {
+    let escrow = JobVault { job: &a.job, vault: &a.job_vault, mint: &a.mint, token_program: &a.token_program };
+    let amount = {
         let (mut job, market) = (a.job.load_mut()?, a.market.load()?);
-        require_keys_eq!(job.vault, a.job_vault.key(), AssayError::WrongVault);
+        escrow.check(&job)?;
         require_keys_eq!(job.terms.market, a.market.key(), AssayError::WrongMarket);
         require_keys_eq!(market.treasury, a.treasury.key(), AssayError::WrongVault);
-        require_keys_eq!(job.terms.mint, a.mint.key(), AssayError::WrongMint);
-        require_keys_eq!(job.terms.token_program, a.token_program.key(), AssayError::WrongTokenProgram);
         let amount = job.fees_owed;
         require!(amount > 0, AssayError::NothingOwed);
         job.fees_owed = 0;
-        (amount, job.renter, job.nonce, job.bump)
+        amount
     };
-    token::Transfer {
-        token_program: &a.token_program,
-        mint: &a.mint,
-        from: &a.job_vault,
-        to: &a.treasury,
-        authority: a.job.as_ref(),
-        amount,
-    }
-    .invoke(&[&[seeds::JOB, renter.as_ref(), &nonce.to_le_bytes(), &[bump]]])?;
+    escrow.pay(&a.treasury, amount)?;
     emit!(FeesSwept { job: a.job.key(), amount });
     Ok(())
 }

@@ -1,7 +1,10 @@
 //! Providers: registration, keys, stake in and out.
 
 use crate::{
-    chain::{account, token},
+    chain::{
+        account, token,
+        vault::{StakeVault, check_market_mint},
+    },
     constants::*,
     error::AssayError,
     events::*,
@@ -66,11 +69,7 @@ fn emit_profile(key: Pubkey, provider: &Provider, profile: ProviderProfile) {
 /// Registers the signer as provider of a market, with an empty stake vault.
 pub fn register_provider(ctx: Context<RegisterProvider>, profile: ProviderProfile) -> Result<()> {
     let a = ctx.accounts;
-    {
-        let market = a.market.load()?;
-        require_keys_eq!(market.mint, a.mint.key(), AssayError::WrongMint);
-        require_keys_eq!(market.token_program, a.token_program.key(), AssayError::WrongTokenProgram);
-    }
+    check_market_mint(&*a.market.load()?, &a.mint, &a.token_program)?;
     let key = a.provider.key();
     let vault_bump = account::canonical(&a.vault, &[seeds::STAKE, key.as_ref()])?;
     token::create_vault(
@@ -137,13 +136,21 @@ pub struct MoveStake<'info> {
     pub token_program: UncheckedAccount<'info>,
 }
 
-impl MoveStake<'_> {
+impl<'info> MoveStake<'info> {
+    fn stake(&self) -> StakeVault<'_, 'info> {
+        StakeVault {
+            provider: &self.provider,
+            vault: &self.vault,
+            mint: &self.mint,
+            token_program: &self.token_program,
+        }
+    }
+
     fn check(&self) -> Result<()> {
         let (provider, market) = (self.provider.load()?, self.market.load()?);
         require_keys_eq!(provider.market, self.market.key(), AssayError::WrongMarket);
-        require_keys_eq!(provider.vault, self.vault.key(), AssayError::WrongVault);
-        require_keys_eq!(market.mint, self.mint.key(), AssayError::WrongMint);
-        require_keys_eq!(market.token_program, self.token_program.key(), AssayError::WrongTokenProgram);
+        self.stake().check(&provider)?;
+        check_market_mint(&market, &self.mint, &self.token_program)?;
         // A transfer from the vault to itself would count as a deposit and move nothing.
         require_keys_neq!(self.vault.key(), self.token_account.key(), AssayError::WrongVault);
         Ok(())
@@ -178,23 +185,15 @@ pub fn withdraw_stake(ctx: Context<MoveStake>, amount: u64) -> Result<()> {
     require!(amount > 0, AssayError::ZeroAmount);
     let a = ctx.accounts;
     a.check()?;
-    let (staked, market, owner, bump) = {
+    let staked = {
         let mut provider = a.provider.load_mut()?;
         require_keys_eq!(provider.owner, a.authority.key(), AssayError::NotAuthorized);
         let free = provider.staked.checked_sub(provider.locked).ok_or(AssayError::Overflow)?;
         require!(amount <= free, AssayError::StakeTooSmall);
         provider.staked = provider.staked.checked_sub(amount).ok_or(AssayError::Overflow)?;
-        (provider.staked, provider.market, provider.owner, provider.bump)
+        provider.staked
     };
-    token::Transfer {
-        token_program: &a.token_program,
-        mint: &a.mint,
-        from: &a.vault,
-        to: &a.token_account,
-        authority: a.provider.as_ref(),
-        amount,
-    }
-    .invoke(&[&[seeds::PROVIDER, market.as_ref(), owner.as_ref(), &[bump]]])?;
+    a.stake().pay(&a.token_account, amount)?;
     emit!(StakeWithdrawn { provider: a.provider.key(), amount, staked });
     Ok(())
 }

@@ -1,0 +1,107 @@
+//! The vaults of jobs and providers: compared with what their owner's account records, paid out under its signature.
+
+use crate::{
+    chain::token,
+    error::AssayError,
+    seeds,
+    state::{Job, Market, Provider},
+};
+use anchor_lang::prelude::*;
+
+/// A job's vault, with what a transfer out of it needs.
+pub struct JobVault<'a, 'info> {
+    /// The job; owns the vault.
+    pub job: &'a AccountLoader<'info, Job>,
+    /// What was given as its vault.
+    pub vault: &'a AccountInfo<'info>,
+    /// What was given as its mint.
+    pub mint: &'a AccountInfo<'info>,
+    /// What was given as its token program.
+    pub token_program: &'a AccountInfo<'info>,
+}
+
+impl<'info> JobVault<'_, 'info> {
+    /// Compares vault, mint and token program with the job's.
+    pub fn check(&self, job: &Job) -> Result<()> {
+        require_keys_eq!(job.vault, *self.vault.key, AssayError::WrongVault);
+        require_keys_eq!(job.terms.mint, *self.mint.key, AssayError::WrongMint);
+        require_keys_eq!(job.terms.token_program, *self.token_program.key, AssayError::WrongTokenProgram);
+        Ok(())
+    }
+
+    /// Base units in the vault.
+    pub fn held(&self, job: &Job) -> Result<u64> {
+        Ok(token::read(self.vault, &job.terms.token_program)?.amount)
+    }
+
+    /// Moves base units out of the vault. The job must not be borrowed.
+    pub fn pay(&self, to: &AccountInfo<'info>, amount: u64) -> Result<()> {
+        let (renter, nonce, bump) = self.signer()?;
+        token::Transfer {
+            token_program: self.token_program,
+            mint: self.mint,
+            from: self.vault,
+            to,
+            authority: self.job.as_ref(),
+            amount,
+        }
+        .invoke(&[&[seeds::JOB, renter.as_ref(), &nonce, &[bump]]])
+    }
+
+    /// Closes the empty vault; its lamports go to `to`. The job must not be borrowed.
+    pub fn close(&self, to: &AccountInfo<'info>) -> Result<()> {
+        let (renter, nonce, bump) = self.signer()?;
+        let signer: &[&[u8]] = &[seeds::JOB, renter.as_ref(), &nonce, &[bump]];
+        token::close_vault(self.token_program, self.vault, to, self.job.as_ref(), signer)
+    }
+
+    fn signer(&self) -> Result<(Pubkey, [u8; 8], u8)> {
+        let job = self.job.load()?;
+        Ok((job.renter, job.nonce.to_le_bytes(), job.bump))
+    }
+}
+
+/// A provider's stake vault, with what a transfer out of it needs. Mint and token program are compared by the caller:
+/// with the job's, or with the market's.
+pub struct StakeVault<'a, 'info> {
+    /// The provider; owns the vault.
+    pub provider: &'a AccountLoader<'info, Provider>,
+    /// What was given as its vault.
+    pub vault: &'a AccountInfo<'info>,
+    /// The mint.
+    pub mint: &'a AccountInfo<'info>,
+    /// The token program.
+    pub token_program: &'a AccountInfo<'info>,
+}
+
+impl<'info> StakeVault<'_, 'info> {
+    /// Compares the vault with the provider's.
+    pub fn check(&self, provider: &Provider) -> Result<()> {
+        require_keys_eq!(provider.vault, *self.vault.key, AssayError::WrongVault);
+        Ok(())
+    }
+
+    /// Moves base units out of the vault. The provider must not be borrowed.
+    pub fn pay(&self, to: &AccountInfo<'info>, amount: u64) -> Result<()> {
+        let (market, owner, bump) = {
+            let provider = self.provider.load()?;
+            (provider.market, provider.owner, provider.bump)
+        };
+        token::Transfer {
+            token_program: self.token_program,
+            mint: self.mint,
+            from: self.vault,
+            to,
+            authority: self.provider.as_ref(),
+            amount,
+        }
+        .invoke(&[&[seeds::PROVIDER, market.as_ref(), owner.as_ref(), &[bump]]])
+    }
+}
+
+/// Compares mint and token program with the market's.
+pub fn check_market_mint(market: &Market, mint: &AccountInfo, token_program: &AccountInfo) -> Result<()> {
+    require_keys_eq!(market.mint, *mint.key, AssayError::WrongMint);
+    require_keys_eq!(market.token_program, *token_program.key, AssayError::WrongTokenProgram);
+    Ok(())
+}
