@@ -11,6 +11,7 @@ mod paths;
 mod program;
 mod run;
 mod sbf;
+mod tally;
 
 use std::process::ExitCode;
 
