@@ -60,6 +60,9 @@ pub enum Command {
     /// Open a market
     #[command(subcommand)]
     Market(MarketCommand),
+    /// Put the programs on a chain
+    #[command(subcommand)]
+    Program(ProgramCommand),
     /// Serve job inputs over HTTP
     #[command(subcommand)]
     Store(StoreCommand),
@@ -262,6 +265,12 @@ pub struct RunProvider {
     /// Verifier whose judgement is accepted; may be given several times. Default: the one of this version
     #[arg(long, value_name = "ADDRESS")]
     pub verifier: Vec<Pubkey>,
+    /// Least seconds that a job must give to commit, besides three times what computing takes
+    #[arg(long, default_value_t = 600, value_name = "SECONDS")]
+    pub min_execute: u32,
+    /// Most MiB of a shard's result
+    #[arg(long, default_value_t = 2_048)]
+    pub max_result_mib: u32,
     /// Work in experimental markets, whose windows may be too short to answer in
     #[arg(long)]
     pub allow_experimental: bool,
@@ -286,6 +295,9 @@ pub struct RunValidator {
     /// Share of the leaves to compute again, above 0 to 1
     #[arg(long, default_value_t = 1.0)]
     pub rate: f64,
+    /// Verifier whose jobs are checked; may be given several times. Default: the one of this version
+    #[arg(long, value_name = "ADDRESS")]
+    pub verifier: Vec<Pubkey>,
     /// Only this job; may be given several times
     #[arg(long, value_name = "ADDRESS")]
     pub job: Vec<Pubkey>,
@@ -313,6 +325,86 @@ pub struct OpenMarket {
     /// Number of the market among those of the keypair
     #[arg(long, default_value_t = 0)]
     pub id: u16,
+}
+
+/// `assay program`
+#[derive(Debug, Subcommand)]
+pub enum ProgramCommand {
+    /// Upload and deploy a program. After a failure the same command goes on where it stopped
+    Deploy(DeployProgram),
+    /// Replace a program that the keypair may replace, or make it final
+    Upgrade(UpgradeProgram),
+    /// Show programs as the chain holds them
+    Show(ShowProgram),
+    /// Close the upload buffers of the keypair that are left on the chain, and take their lamports back
+    Reclaim(ReclaimBuffers),
+}
+
+/// How a program is put on a chain.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Sending {
+    /// Price per compute unit, in micro-lamports, for chains that are busy
+    #[arg(long, value_name = "MICROLAMPORTS")]
+    pub priority_fee: Option<u64>,
+    /// Don't ask before paying
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+}
+
+/// `assay program deploy`
+#[derive(Args, Clone, Debug)]
+pub struct DeployProgram {
+    /// The built program, .so
+    #[arg(long, value_name = "FILE")]
+    pub elf: PathBuf,
+    /// Keypair file of the program's address
+    #[arg(long, value_name = "PATH")]
+    pub program_keypair: PathBuf,
+    /// Nobody can ever change it: what a verifier needs
+    #[arg(long = "final", conflicts_with = "authority")]
+    pub last: bool,
+    /// Who may replace it, a multisig for example. Default: the keypair
+    #[arg(long, value_name = "ADDRESS")]
+    pub authority: Option<Pubkey>,
+    /// How it is sent.
+    #[command(flatten)]
+    pub sending: Sending,
+}
+
+/// `assay program upgrade`
+#[derive(Args, Clone, Debug)]
+pub struct UpgradeProgram {
+    /// The built program, .so. The one that is there already: only --final or --authority is carried out
+    #[arg(long, value_name = "FILE")]
+    pub elf: PathBuf,
+    /// Address of the program
+    #[arg(long, value_name = "ADDRESS")]
+    pub program: Pubkey,
+    /// Nobody can ever change it afterwards
+    #[arg(long = "final", conflicts_with = "authority")]
+    pub last: bool,
+    /// Who may replace it afterwards. Default: the keypair
+    #[arg(long, value_name = "ADDRESS")]
+    pub authority: Option<Pubkey>,
+    /// How it is sent.
+    #[command(flatten)]
+    pub sending: Sending,
+}
+
+/// `assay program show`
+#[derive(Args, Clone, Debug)]
+pub struct ShowProgram {
+    /// Address of a program; may be given several times. Default: settlement and verifier of this version
+    #[arg(long, value_name = "ADDRESS")]
+    pub program: Vec<Pubkey>,
+}
+
+/// `assay program reclaim`
+#[derive(Args, Clone, Copy, Debug)]
+pub struct ReclaimBuffers {
+    /// Don't ask before closing them
+    #[arg(long, short = 'y')]
+    pub yes: bool,
 }
 
 /// `assay store`

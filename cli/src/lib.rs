@@ -1,7 +1,7 @@
 //! The command line program `assay`, as a library so that tests and tools can run it in their own process.
 //!
 //! - `args`, `console`, `error`: how it talks. `context`: chain, wallet, market. `amount`, `tables`: how numbers look.
-//! - `job`, `provider`, `market`, `daemon`: the commands. `localnet`, `demo`: those that bring a chain (feature
+//! - `job`, `provider`, `market`, `program`, `daemon`: the commands. `localnet`, `demo`: those that bring a chain (feature
 //!   `localnet`).
 //! - `work`: what a job asks for. `npy`, `view`, `picture`: files and pictures. `store`: the content store.
 // Tests count as they like; the program itself is linted in its build without them.
@@ -21,13 +21,17 @@ pub mod localnet;
 pub mod market;
 pub mod npy;
 pub mod picture;
+pub mod program;
 pub mod provider;
 pub mod store;
 pub mod tables;
 pub mod view;
 pub mod work;
 
-use args::{Cli, Command, JobCommand, MarketCommand, ProviderCommand, ServeStore, StoreCommand, ValidatorCommand};
+use args::{
+    Cli, Command, JobCommand, MarketCommand, ProgramCommand, ProviderCommand, ServeStore, StoreCommand,
+    ValidatorCommand,
+};
 use clap::Parser;
 use console::Console;
 use context::Context;
@@ -86,6 +90,10 @@ async fn dispatch(cli: &Cli, console: &Console) -> Result<()> {
         Command::Provider(ProviderCommand::Run(args)) => daemon::provider(&context, args).await,
         Command::Validator(ValidatorCommand::Run(args)) => daemon::validator(&context, args).await,
         Command::Market(MarketCommand::Open(args)) => market::open(&context, args).await,
+        Command::Program(ProgramCommand::Deploy(args)) => program::deploy(&context, args).await,
+        Command::Program(ProgramCommand::Upgrade(args)) => program::upgrade(&context, args).await,
+        Command::Program(ProgramCommand::Show(args)) => program::show(&context, args).await,
+        Command::Program(ProgramCommand::Reclaim(args)) => program::reclaim(&context, args).await,
         Command::Store(StoreCommand::Serve(args)) => serve_store(console, args).await,
     }
 }

@@ -16,8 +16,14 @@ impl From<MigrationError> for CliError {
     fn from(error: MigrationError) -> Self {
         match error {
             MigrationError::Client(error) => error.into(),
-            MigrationError::NoProgram { .. } => Self::not_found(error.code(), error.to_string()),
-            MigrationError::Conflict { .. } => Self::new(Exit::Refused, error.code(), error.to_string()),
+            MigrationError::NoProgram { .. } | MigrationError::NothingToReplace { .. } => {
+                Self::not_found(error.code(), error.to_string())
+            }
+            MigrationError::BadElf { .. } => Self::file(error.code(), error.to_string()),
+            MigrationError::Unfinished { .. } => Self::new(Exit::Chain, error.code(), error.to_string()),
+            MigrationError::Conflict { .. }
+            | MigrationError::NotAuthority { .. }
+            | MigrationError::LoaderRefused { .. } => Self::new(Exit::Refused, error.code(), error.to_string()),
         }
     }
 }

@@ -45,6 +45,10 @@ fn these_are_the_commands() {
         "assay provider run",
         "assay validator run",
         "assay market open",
+        "assay program deploy",
+        "assay program upgrade",
+        "assay program show",
+        "assay program reclaim",
         "assay store serve",
     ];
     assert_eq!(names, expected);

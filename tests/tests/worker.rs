@@ -6,7 +6,7 @@
 use anyhow::{Context as _, Result, anyhow, ensure};
 use assay_client::{answer::InputData, ix, token};
 use assay_kernels::{escape_time, executor::Cpu, gemm_i8};
-use assay_migrations::terms;
+use assay_migrations::{programs::VERIFIER, terms};
 use assay_settlement::{
     InputTree, ShardState,
     instructions::JobRequest,
@@ -202,6 +202,7 @@ async fn idle_providers_are_dealt_with() -> Result<()> {
     send(ix::draw_samples(&job, 2, window)).await?;
 
     let mut config = ValidatorConfig::new(stage.cluster.clone(), validator.clone(), stage.market);
+    config.accepted_verifiers = vec![VERIFIER];
     config.allow_local_urls = true;
     config.poll = Duration::from_millis(300);
     let events = Events::default();

@@ -113,7 +113,7 @@ impl Step {
                     .env("LD_LIBRARY_PATH", libraries))
             }
             Step::Tests => {
-                say("all tests in one build (about 20 minutes on two cores the first time)");
+                say("all tests in one build (about 15 minutes on two cores the first time)");
                 // Kinds named, because documentation has no tests: their empty runs would close the output.
                 let mut tests = cargo();
                 tests.args(["test", "--locked", "--lib", "--bins", "--tests"]).args(SELECTION);

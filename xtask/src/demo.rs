@@ -23,7 +23,7 @@ pub const SELECTION: [&str; 3] = ["--workspace", "--features", "assay-cli/localn
 pub fn main(options: &Options) -> Result<()> {
     let workspace = paths::workspace()?;
     host::provide(&[&host::COMPILER, &host::PKG_CONFIG, &host::OPENSSL])?;
-    say("compiling assay with an embedded chain (about 15 minutes on two cores the first time, then seconds)");
+    say("compiling assay with an embedded chain (about 10 minutes on two cores the first time, then seconds)");
     let start = Instant::now();
     run(cargo().args(["build", "--bin", "assay"]).args(SELECTION).current_dir(&workspace))?;
     say(&format!("compiled in {}", spell(start.elapsed())));

@@ -15,7 +15,7 @@ use crate::{
     run::{run, say, spell, works},
     sbf::{
         self, Home,
-        build::Place,
+        build::{Place, SETTLEMENT_ID},
         files::{self, Make},
         setup,
     },
@@ -35,6 +35,19 @@ pub struct Options {
     /// Only this part
     #[arg(long, value_enum)]
     only: Option<Part>,
+    /// Address of the settlement program, for a cluster of your own. Writes to `deploy` in the target folder, never to the
+    /// committed files. The command line program and the worker must be built with ASSAY_SETTLEMENT_ID set to it
+    #[arg(long, value_name = "ADDRESS", value_parser = address, conflicts_with_all = ["check", "reproduce"])]
+    settlement_id: Option<String>,
+}
+
+/// An address as people write it, as far as that can be told without decoding it; the compiler decodes it.
+fn address(text: &str) -> Result<String, String> {
+    const ALPHABET: &str = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+    if (32..=44).contains(&text.len()) && text.chars().all(|c| ALPHABET.contains(c)) {
+        return Ok(text.to_owned());
+    }
+    Err("an address has 32 to 44 characters of base 58".to_owned())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -61,6 +74,11 @@ impl Part {
             Part::Idl => None,
         }
     }
+    /// The name of its file.
+    fn file_name(self) -> &'static str {
+        let file = self.committed();
+        file.rsplit_once('/').map_or(file, |(_, name)| name)
+    }
     /// The committed file, from the root of the workspace.
     fn committed(self) -> &'static str {
         match self {
@@ -82,6 +100,7 @@ pub fn main(options: &Options) -> Result<()> {
         None => ALL.to_vec(),
     };
     let anza = || works("cargo", &["build-sbf", "--version"]);
+    let id = options.settlement_id.as_deref();
     match options.toolchain {
         Some(Toolchain::Anza) if options.check || options.reproduce => {
             bail!("--check and --reproduce compare bytes, and only the pinned toolchain makes the committed ones")
@@ -91,9 +110,12 @@ pub fn main(options: &Options) -> Result<()> {
         Some(Toolchain::Anza) if !anza() => bail!(
             "`cargo build-sbf` is not installed: install Anza's platform tools, or leave out --toolchain for the pinned toolchain"
         ),
-        Some(Toolchain::Anza) => with_anza(&parts),
-        None if anza() => with_anza(&parts),
-        _ => write(&parts),
+        Some(Toolchain::Anza) => with_anza(&parts, id),
+        None if anza() => with_anza(&parts, id),
+        _ => match id {
+            Some(id) => write_elsewhere(&parts, id),
+            None => write(&parts),
+        },
     }
 }
 
@@ -113,7 +135,7 @@ pub fn reproduce_all() -> Result<()> {
 /// Fails where a committed file differs from what the sources give.
 fn check(parts: &[Part]) -> Result<()> {
     let workspace = paths::workspace()?;
-    let place = place(&workspace, true)?;
+    let place = place(&workspace, true, None)?;
     place.distrust(&OWN)?;
     let mut differences = Vec::new();
     for part in parts {
@@ -146,7 +168,7 @@ fn check(parts: &[Part]) -> Result<()> {
 /// Builds with the pinned toolchain and writes the files that are committed, each as soon as it is built.
 fn write(parts: &[Part]) -> Result<()> {
     let workspace = paths::workspace()?;
-    let place = place(&workspace, false)?;
+    let place = place(&workspace, false, None)?;
     place.distrust(&OWN)?;
     for part in parts {
         let (file, bytes) = (part.committed(), make(&place, *part)?);
@@ -154,6 +176,26 @@ fn write(parts: &[Part]) -> Result<()> {
         println!("{}  {file} ({} bytes)", files::sha256_hex(&bytes), bytes.len());
         files::write(&workspace.join(SUMS), sums(&workspace)?.as_bytes())?;
     }
+    Ok(())
+}
+
+/// Builds with the pinned toolchain for another address of the settlement program. The committed files stay what they are.
+fn write_elsewhere(parts: &[Part], id: &str) -> Result<()> {
+    let workspace = paths::workspace()?;
+    let place = place(&workspace, true, Some(id))?;
+    place.distrust(&OWN)?;
+    let folder = paths::target()?.join("deploy");
+    for part in parts {
+        let bytes = make(&place, *part)?;
+        let file = folder.join(part.file_name());
+        files::write(&file, &bytes)?;
+        println!("{}  {} ({} bytes)", files::sha256_hex(&bytes), file.display(), bytes.len());
+    }
+    // Another build must not take what was compiled for this address.
+    place.distrust(&OWN)?;
+    say(&format!(
+        "for a settlement program at {id}: build `assay` and workers with {SETTLEMENT_ID}={id} (migrations/README.md)"
+    ));
     Ok(())
 }
 
@@ -180,11 +222,11 @@ fn sums(workspace: &Path) -> Result<String> {
 fn make(place: &Place, part: Part) -> Result<Vec<u8>> {
     match part.package() {
         Some(package) => program(place, package),
-        None => idl::build(&place.workspace),
+        None => idl::build(&place.workspace, place.settlement_id.as_deref()),
     }
 }
 
-fn place(workspace: &Path, locked: bool) -> Result<Place> {
+fn place(workspace: &Path, locked: bool, settlement_id: Option<&str>) -> Result<Place> {
     let target = paths::cache()?.join("sbf-target").join(sbf::build_id());
     Ok(Place {
         workspace: workspace.to_path_buf(),
@@ -194,6 +236,7 @@ fn place(workspace: &Path, locked: bool) -> Result<Place> {
         _lock: Some(files::lock(&target.join("lock"))?),
         target,
         locked,
+        settlement_id: settlement_id.map(str::to_owned),
     })
 }
 
@@ -206,14 +249,19 @@ fn program(place: &Place, package: &str) -> Result<Vec<u8>> {
 }
 
 /// Builds with Anza's platform tools, for local use: the committed files stay what they are.
-fn with_anza(parts: &[Part]) -> Result<()> {
+fn with_anza(parts: &[Part], id: Option<&str>) -> Result<()> {
     let workspace = paths::workspace()?;
     let folder = paths::target()?.join("deploy");
     for part in parts {
         match part.package() {
             Some(package) => {
                 let manifest = Path::new("programs").join(package.trim_start_matches("assay-")).join("Cargo.toml");
-                run(Command::new("cargo")
+                let mut command = Command::new("cargo");
+                match id {
+                    Some(id) => command.env(SETTLEMENT_ID, id),
+                    None => command.env_remove(SETTLEMENT_ID),
+                };
+                run(command
                     .args(["build-sbf", "--manifest-path"])
                     .arg(manifest)
                     .arg("--sbf-out-dir")
@@ -223,7 +271,7 @@ fn with_anza(parts: &[Part]) -> Result<()> {
                     .current_dir(&workspace))
                 .context("Anza's platform tools cannot build it here: try --toolchain pinned")?;
             }
-            None => files::write(&folder.join("assay_settlement.json"), &idl::build(&workspace)?)?,
+            None => files::write(&folder.join(part.file_name()), &idl::build(&workspace, id)?)?,
         }
     }
     say(&format!(
@@ -236,7 +284,7 @@ fn with_anza(parts: &[Part]) -> Result<()> {
 /// Builds the programs here, and again in another world: other home, toolchain folder, cargo home, target and source folder.
 fn reproduce(parts: &[Part]) -> Result<()> {
     let workspace = paths::workspace()?;
-    let here = place(&workspace, true)?;
+    let here = place(&workspace, true, None)?;
     let world = World::new(&here)?;
     let mut wrong = Vec::new();
     here.distrust(&OWN)?;
@@ -282,6 +330,7 @@ impl World {
             cargo_home: folder.join("cargo"),
             target: folder.join("target"),
             locked: true,
+            settlement_id: None,
             _lock: None,
         };
         let none = |_: &Path| false;

@@ -33,7 +33,17 @@ pub mod state;
 use instructions::*;
 pub use state::*;
 
-declare_id!("9mt7Z8zEBLuBbhrfjytDb9kSQEZKYynHoGUBp3qFLqnv");
+/// The address that the committed program is built for, base 58.
+pub const DECLARED_ADDRESS: &str = "9mt7Z8zEBLuBbhrfjytDb9kSQEZKYynHoGUBp3qFLqnv";
+
+/// The program's address, base 58: the one in `ASSAY_SETTLEMENT_ID` when this was compiled, else the declared one. Whoever
+/// deploys at another address builds the program (`cargo xtask program --settlement-id`) and its clients with that variable.
+pub const ADDRESS: &str = match option_env!("ASSAY_SETTLEMENT_ID") {
+    Some(address) => address,
+    None => DECLARED_ADDRESS,
+};
+
+declare_id!(Pubkey::from_str_const(ADDRESS));
 
 /// The settlement program's instructions. What each does and who may call it stands at its handler.
 #[program]

@@ -15,6 +15,9 @@ use crate::{
     sbf::{Home, TARGET, TARGET_FILE, files, linker},
 };
 
+/// The settlement crate takes the program's address from this variable when it is compiled.
+pub const SETTLEMENT_ID: &str = "ASSAY_SETTLEMENT_ID";
+
 /// Everything that a build has around it; none of it may show in the bytes.
 pub struct Place {
     pub workspace: PathBuf,
@@ -23,6 +26,8 @@ pub struct Place {
     pub target: PathBuf,
     /// Fail rather than change Cargo.lock.
     pub locked: bool,
+    /// Address of the settlement program; none: the declared one.
+    pub settlement_id: Option<String>,
     /// Keeps others out of the target folder, where they could be.
     pub _lock: Option<File>,
 }
@@ -123,6 +128,11 @@ impl Place {
             .env("CARGO_TARGET_SBPF_SOLANA_SOLANA_LINKER", linker)
             .env("CARGO_TARGET_SBPF_SOLANA_SOLANA_RUSTFLAGS", self.flags()?)
             .env(linker::MODE, self.home.path());
+        // Never out of the caller's environment: it is part of the bytes.
+        match &self.settlement_id {
+            Some(id) => command.env(SETTLEMENT_ID, id),
+            None => command.env_remove(SETTLEMENT_ID),
+        };
         Ok(command)
     }
 
