@@ -128,6 +128,8 @@ pub async fn provider(context: &Context<'_>, args: &RunProvider) -> Result<()> {
     config.accepted_verifiers = if args.verifier.is_empty() { vec![VERIFIER] } else { args.verifier.clone() };
     config.min_price = market.parse(&args.min_price)?.max(1);
     config.max_claims = args.max_claims;
+    config.min_execute_seconds = args.min_execute;
+    config.max_result_bytes = u64::from(args.max_result_mib).saturating_mul(1 << 20);
     config.bind = args.bind;
     config.allow_experimental = args.allow_experimental;
     config.allow_local_urls = args.allow_local_urls;
@@ -166,6 +168,7 @@ pub async fn validator(context: &Context<'_>, args: &RunValidator) -> Result<()>
     let keypair = context.keypair()?;
     let market = context.market().await?;
     let mut config = ValidatorConfig::new(context.cluster.clone(), keypair, market.address);
+    config.accepted_verifiers = if args.verifier.is_empty() { vec![VERIFIER] } else { args.verifier.clone() };
     config.jobs = args.job.clone();
     config.rate = args.rate;
     config.allow_local_urls = args.allow_local_urls;

@@ -12,7 +12,7 @@ use assay_settlement::{
     instructions::{JobRequest, ProviderProfile},
     seeds,
 };
-use assay_worker::{Handle, Provider, ProviderConfig};
+use assay_worker::{Handle, Pace, Provider, ProviderConfig};
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
 use solana_pubkey::Pubkey;
@@ -164,7 +164,13 @@ impl Worker {
             max_claims: 3,
             allow_experimental: true,
             allow_local_urls: true,
+            min_execute_seconds: 10,
             poll: Duration::from_millis(500),
+            pace: Pace {
+                search: Duration::from_secs(2),
+                confirm: Duration::from_secs(2),
+                sweep: Duration::from_secs(5),
+            },
             self_check: honest,
             ..ProviderConfig::new(
                 stage.cluster.clone(),

@@ -13,6 +13,7 @@ use assay_kernels::{
     hash::sha256,
 };
 use assay_localnet::{Chain, TestValidator};
+use assay_migrations::programs::VERIFIER;
 use assay_settlement::{InputTree, Job, ShardState, instructions::JobRequest, rules::shard::Fault, seeds};
 use assay_tests::stage::{Forger, Stage, USDC, at_their_ids, embedded, padded, programs, request};
 use assay_worker::{Validator, ValidatorConfig};
@@ -130,6 +131,7 @@ async fn whole_jobs(chain: Chain) -> Result<()> {
     let honest_folder = folder.path().join("honest");
     let worker = honest.start(&stage, &honest_folder, Arc::new(Cpu), true).await?;
     let mut config = ValidatorConfig::new(stage.cluster.clone(), checker.clone(), stage.market);
+    config.accepted_verifiers = vec![VERIFIER];
     config.allow_local_urls = true;
     config.poll = Duration::from_millis(500);
     let validator = Validator::start(config, Arc::new(Cpu)).await?;

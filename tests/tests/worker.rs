@@ -16,7 +16,7 @@ use assay_settlement::{
     },
 };
 use assay_tests::stage::{Stage, USDC, embedded, embedded_with, padded, request};
-use assay_worker::{Action, Event, Events, Validator, ValidatorConfig, What};
+use assay_worker::{Action, Event, Events, Validator, ValidatorConfig, What, eligibility::Skip};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use solana_pubkey::Pubkey;
 use solana_signer::Signer;
@@ -142,7 +142,13 @@ async fn drains() -> Result<()> {
         JobRequest { locator: "file:///nonexistent".to_owned(), inputs: vec![bad, bad], ..request(0, params, 1) };
     let unavailable = stage.create(&renter, 2, asked).await?;
     wait(&mut events, |what| matches!(what, What::Skipped { job, .. } if *job == unavailable)).await?;
-    let job = stage.create(&renter, 1, request(1, image(128), 1)).await?;
+    // So is a deadline that would expire before anything could be computed, and cost a penalty.
+    let asked = JobRequest { execute_seconds: 1, ..request(1, image(64), 1) };
+    let hasty = stage.create(&renter, 1, asked).await?;
+    let too_little = |reason: &Skip| matches!(reason, Skip::TooLittleTime { seconds: 1, .. });
+    wait(&mut events, |what| matches!(what, What::Skipped { job, reason } if *job == hasty && too_little(reason)))
+        .await?;
+    let job = stage.create(&renter, 1, request(2, image(128), 1)).await?;
     wait(&mut events, |what| matches!(what, What::Claimed { .. })).await?;
     worker.drain();
     tokio::time::timeout(PATIENCE, worker.join()).await??;
@@ -155,7 +161,9 @@ async fn drains() -> Result<()> {
         data.terms.shards
     );
     ensure!(shards.iter().all(|(_, shard)| shard.state() == Some(ShardState::Settled)), "every claim was finished");
-    ensure!(stage.reader.job(&unavailable).await?.shard_accounts == 0, "nothing was claimed blindly");
+    for untouched in [unavailable, hasty] {
+        ensure!(stage.reader.job(&untouched).await?.shard_accounts == 0, "nothing was claimed blindly");
+    }
     let status = worker.status();
     ensure!(status.stopped && status.obligations.is_empty(), "{status:?}");
     stage.reader.find_job(&job).await?.context("still there")?;

@@ -18,6 +18,7 @@ use solana_signature::Signature;
 
 use crate::{
     chain::{Chain, Order},
+    context::Context,
     error::{Result, WorkerError},
     events::{Action, ShardRef},
     journal::Journal,
@@ -42,10 +43,18 @@ fn evidence_seed() -> String {
     hex::encode(rand::random::<[u8; 16]>())
 }
 
-/// Has a cell adjudicated. Evidence accounts are closed again, or stay in `journal` to be closed later.
+/// A provider that answers: evidence is written down in its journal, and made when its lamports allow it.
+#[derive(Clone, Copy)]
+pub(crate) struct Answering<'a> {
+    pub context: &'a Context,
+    /// When the answer is due, unix seconds.
+    pub due: i64,
+}
+
+/// Has a cell adjudicated. Evidence accounts are closed again, or stay in the journal to be closed later.
 pub(crate) async fn adjudicate(
     chain: &Chain,
-    journal: Option<&Journal>,
+    answering: Option<Answering<'_>>,
     job: &Job,
     shard: ShardRef,
     result: &ShardTree,
@@ -55,12 +64,13 @@ pub(crate) async fn adjudicate(
     let answer = Answer::build(job, shard.index, result, inputs, place)?;
     let account = match answer.evidence_account_bytes() {
         None => None,
-        Some(bytes) => Some((upload(chain, journal, shard, &answer, bytes, &place).await?, bytes)),
+        Some(bytes) => Some((upload(chain, answering, shard, &answer, bytes, &place).await?, bytes)),
     };
     let instruction =
         ix::adjudicate(chain.me(), &shard.job, job, shard.index, account.map(|(address, _)| address), answer.args);
     let order = Order { action: Action::Adjudicate, shard: Some(shard), instructions: &[instruction], units: None };
     let judged = chain.send(order).await;
+    let journal = answering.map(|answering| &answering.context.journal);
     // After a failure the next try finds the account in the journal again; without a journal nobody would.
     if let Some((address, _)) = account
         && (judged.is_ok() || journal.is_none())
@@ -76,17 +86,16 @@ pub(crate) async fn adjudicate(
 /// Makes the evidence account, or takes one that an earlier try has made, and writes what is not there yet.
 async fn upload(
     chain: &Chain,
-    journal: Option<&Journal>,
+    answering: Option<Answering<'_>>,
     shard: ShardRef,
     answer: &Answer,
     bytes: usize,
     place: &Place,
 ) -> Result<Pubkey> {
     let rpc = chain.reader.rpc();
-    let earlier = match journal {
-        Some(journal) => journal.evidence_for(&shard.shard, place)?,
-        None => None,
-    };
+    let earlier = answering.and_then(|Answering { context, .. }| {
+        context.noted(context.journal.evidence_for(&shard.shard, place)).flatten()
+    });
     let found = match earlier {
         Some(address) => rpc.account(&address).await?.map(|account| (address, account)),
         None => None,
@@ -105,11 +114,18 @@ async fn upload(
             let lamports = rpc.minimum_balance(bytes).await?;
             let size = u64::try_from(bytes).unwrap_or(u64::MAX);
             let make = ix::create_evidence(chain.me(), &seed, size, lamports).ok_or_else(no_address)?;
-            if let Some(journal) = journal {
-                journal.open_evidence(&address, &shard.shard, place)?;
-            }
+            let turn = match answering {
+                Some(Answering { context, due }) => {
+                    let turn = context.turn_for_evidence(due, lamports).await?;
+                    // Where it can't be written down, the account is found on the chain later on and closed.
+                    context.noted(context.journal.open_evidence(&address, &shard.shard, place));
+                    Some(turn)
+                }
+                None => None,
+            };
             let order = Order { action: Action::CreateEvidence, shard: Some(shard), instructions: &make, units: None };
             chain.send(order).await?;
+            drop(turn);
             (address, vec![0; bytes])
         }
     };
@@ -150,22 +166,19 @@ pub(crate) async fn close_evidence(
     Ok(())
 }
 
-/// Closes every evidence account of this key that `journal` does not know: left by a run whose journal is lost, or by a
-/// daemon that keeps none.
-pub(crate) async fn sweep(chain: &Chain, journal: Option<&Journal>) -> Result<()> {
-    let known: HashSet<Pubkey> = match journal {
-        Some(journal) => journal.evidence()?.into_iter().map(|(address, _)| address).collect(),
-        None => HashSet::new(),
-    };
+/// Evidence accounts of this key that `journal` does not know: left by a run whose journal is lost, by a daemon that
+/// keeps none, or in use by another daemon with the same key.
+pub(crate) async fn strays(chain: &Chain, journal: Option<&Journal>) -> Result<Vec<Pubkey>> {
     let owner = offset_of!(EvidenceHeader, owner);
     let filters = vec![
         RpcFilterType::Memcmp(Memcmp::new_raw_bytes(0, EVIDENCE_DISCRIMINATOR.to_vec())),
         RpcFilterType::Memcmp(Memcmp::new_raw_bytes(owner, chain.me().to_bytes().to_vec())),
     ];
-    for (address, _) in chain.reader.rpc().program_accounts(&assay_settlement::ID, filters).await? {
-        if !known.contains(&address) {
-            close_evidence(chain, None, None, &address).await?;
-        }
-    }
-    Ok(())
+    let found = chain.reader.rpc().program_accounts(&assay_settlement::ID, filters).await?;
+    // Asked after the chain: what is there by then was written down before it was made.
+    let known: HashSet<Pubkey> = match journal {
+        Some(journal) => journal.evidence()?.into_iter().map(|(address, _)| address).collect(),
+        None => HashSet::new(),
+    };
+    Ok(found.into_iter().map(|(address, _)| address).filter(|address| !known.contains(address)).collect())
 }

@@ -14,12 +14,39 @@ use solana_keypair::Keypair;
 use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 use solana_signer::Signer;
+use tokio::sync::Semaphore;
 
 use crate::{
     error::{Result, WorkerError},
     events::{Action, Events, ShardRef, What},
     journal::{Journal, Sent},
+    troubles::{Place, Troubles},
 };
+
+/// Transactions of one daemon that are under way at the same time, and those of them that no deadline hangs on.
+const SENDS: usize = 32;
+const ORDINARY_SENDS: usize = 24;
+
+/// The journal in which a provider writes down what it sends.
+#[derive(Clone)]
+pub(crate) struct Books {
+    pub journal: Journal,
+    /// Where it is told when the journal can't be written.
+    pub troubles: Arc<Troubles>,
+}
+
+/// Whether a transaction is one that must not wait behind many others.
+fn is_urgent(action: Action) -> bool {
+    matches!(
+        action,
+        Action::CommitResult
+            | Action::RecordSeed
+            | Action::DrawSamples
+            | Action::RollWindow
+            | Action::Adjudicate
+            | Action::SlashUnanswered
+    )
+}
 
 /// One transaction to send.
 pub(crate) struct Order<'a> {
@@ -38,14 +65,18 @@ pub(crate) struct Chain {
     pub reader: Reader,
     sender: Sender,
     key: Arc<Keypair>,
-    journal: Option<Journal>,
+    books: Option<Books>,
     events: Events,
+    /// All sends; the ordinary ones leave some of it to the urgent.
+    sends: Semaphore,
+    ordinary: Semaphore,
 }
 
 impl Chain {
-    pub fn new(cluster: &Cluster, key: Arc<Keypair>, journal: Option<Journal>, events: Events) -> Self {
+    pub fn new(cluster: &Cluster, key: Arc<Keypair>, books: Option<Books>, events: Events) -> Self {
         let sender = Sender::new(cluster);
-        Self { reader: Reader::new(sender.rpc().clone()), sender, key, journal, events }
+        let (sends, ordinary) = (Semaphore::new(SENDS), Semaphore::new(ORDINARY_SENDS));
+        Self { reader: Reader::new(sender.rpc().clone()), sender, key, books, events, sends, ordinary }
     }
 
     /// The key that signs and pays.
@@ -69,19 +100,32 @@ impl Chain {
 
     /// Signs, writes the signature down where it is about a shard of the journal, sends, and returns once it landed.
     /// Everything else is an error; `TransactionUnknown` means: look at the chain before doing it again.
+    ///
+    /// Only a claim needs its line in the journal: everything else the chain tells again after a crash, and a full disk
+    /// must not keep a deadline from being met.
     pub async fn send(&self, order: Order<'_>) -> Result<Signature> {
+        let closed = |error: tokio::sync::AcquireError| WorkerError::Internal(error.to_string());
+        let _ordinary = match is_urgent(order.action) {
+            true => None,
+            false => Some(self.ordinary.acquire().await.map_err(closed)?),
+        };
+        let _one = self.sends.acquire().await.map_err(closed)?;
         let options = SendOptions { compute_unit_limit: order.units, ..SendOptions::default() };
         let signed = match self.sender.prepare(order.instructions, &[self.key.as_ref()], options).await? {
             Prepared::Ready(signed) => signed,
             Prepared::WouldFail(outcome) => return Err(failure(outcome)),
         };
-        if let (Some(journal), Some(shard)) = (&self.journal, &order.shard) {
+        if let (Some(books), Some(shard)) = (&self.books, &order.shard) {
             let sent = Sent {
                 action: order.action.name().to_owned(),
                 signature: signed.signature(),
                 last_valid: signed.last_valid_block_height(),
             };
-            journal.set_sent(&shard.shard, &sent)?;
+            match books.journal.set_sent(&shard.shard, &sent) {
+                Err(error) if order.action == Action::ClaimShard => return Err(error),
+                Err(error) => books.troubles.raise(Place::Disk, None, &error),
+                Ok(()) => {}
+            }
         }
         let (signature, _) = self.sender.submit(&signed, options).await?.landed()?;
         self.events.tell(order.shard, Some(signature), What::Sent { action: order.action });

@@ -8,13 +8,13 @@ use std::{
 };
 
 use assay_client::{ClientError, ix};
-use assay_settlement::{EVIDENCE_HEADER_BYTES, Job, Market, Provider, Shard, error::AssayError, space_of};
+use assay_settlement::{Job, Market, Provider, Shard, error::AssayError};
 use solana_pubkey::Pubkey;
 use tokio::task::JoinHandle;
 
 use crate::{
     chain::{Order, had_no_effect, overtaken, refusal, told},
-    context::{Context, JobContext},
+    context::{Context, JobContext, Task, lock},
     eligibility::{Offer, Skip, View, order},
     error::{Result, WorkerError},
     events::{Action, What},
@@ -28,8 +28,10 @@ const PAUSE: Duration = Duration::from_secs(15);
 const FETCHES: usize = 3;
 /// So many lost races for one job, and this round leaves it to the others.
 const RACES: u32 = 8;
-/// Lamports for the fees of a shard's life, priority fees included; some hundred transactions.
-const FEES: u64 = 5_000_000;
+/// So many claims that ended without a commitment in this time, and nothing more is claimed until some time has passed:
+/// something is wrong here, or somebody makes a business of it.
+const LOSSES: u64 = 3;
+const LOSSES_IN: Duration = Duration::from_secs(3_600);
 
 /// What the hunt remembers from round to round.
 #[derive(Default)]
@@ -39,8 +41,6 @@ pub(crate) struct Hunt {
     later: HashMap<Pubkey, (Instant, Skip)>,
     /// Inputs on their way; each ends with the reason why not, if any.
     fetching: HashMap<Pubkey, JoinHandle<Option<Skip>>>,
-    /// Jobs of the last round that this provider would claim a shard of.
-    pub wanted: HashSet<Pubkey>,
 }
 
 /// How one try to claim ended.
@@ -65,6 +65,10 @@ impl Hunt {
 
     /// Claims up to `room` shards. Returns how many.
     pub async fn round(&mut self, context: &Arc<Context>, room: usize) -> Result<usize> {
+        let count = context.journal.losses_within(LOSSES_IN)?;
+        if count >= LOSSES {
+            return Err(WorkerError::TooManyLosses { count });
+        }
         let reader = &context.chain.reader;
         let market = reader.market(&context.config.market).await?;
         let mut jobs = reader.jobs_of_market(&context.config.market).await?;
@@ -72,7 +76,7 @@ impl Hunt {
         let present: HashSet<Pubkey> = jobs.iter().map(|(key, _)| *key).collect();
         self.told.retain(|(job, _)| present.contains(job));
         self.later.retain(|job, _| present.contains(job));
-        self.wanted.clear();
+        lock(&context.wanted).retain(|job| present.contains(job));
         let mut claimed = 0usize;
         for (key, job) in &jobs {
             let mut lost = 0u32;
@@ -82,6 +86,10 @@ impl Hunt {
                     Tried::Claimed => claimed = claimed.saturating_add(1),
                     Tried::Lost => lost = lost.saturating_add(1),
                     Tried::Leave(reason) => {
+                        // What is being fetched, or was put off for a while, is wanted all the same.
+                        if !matches!(reason, Skip::Fetching | Skip::Inputs { .. } | Skip::NotEnoughSol { .. }) {
+                            lock(&context.wanted).remove(key);
+                        }
                         self.skip(context, *key, reason);
                         break;
                     }
@@ -108,12 +116,17 @@ impl Hunt {
             provider,
             market,
             now: &now,
+            speeds: &context.speeds,
+            queued_seconds: queued(context).await?,
         };
         if let Err(reason) = view.job(job) {
             return Ok(Tried::Leave(reason));
         }
         if let Some(why) = context.uncomputable(key) {
             return Ok(Tried::Leave(Skip::Uncomputable { why }));
+        }
+        if context.journal.losses_of(key)? > 0 {
+            return Ok(Tried::Leave(Skip::LostBefore));
         }
         let known: HashMap<u32, Shard> =
             context.chain.reader.shards_of_job(key).await?.into_iter().map(|(_, shard)| (shard.index, shard)).collect();
@@ -125,7 +138,7 @@ impl Hunt {
             if row.is_some_and(|row| row.state != State::GivenBack) {
                 continue;
             }
-            match view.shard(job, shard) {
+            match view.shard(job, index, shard) {
                 Ok(offer) => {
                     chosen = Some((index, offer));
                     break;
@@ -134,15 +147,17 @@ impl Hunt {
             }
         }
         let Some((index, offer)) = chosen else { return Ok(Tried::Leave(best)) };
-        self.wanted.insert(*key);
+        lock(&context.wanted).insert(*key);
         if let Some((until, reason)) = self.later.get(key)
             && Instant::now() < *until
         {
             return Ok(Tried::Leave(reason.clone()));
         }
         let known_job = context.remember_job(*key, *job);
-        if let Some(reason) = self.sol(context, &known_job).await? {
-            return Ok(Tried::Leave(reason));
+        let needed = context.lamports_to_claim(&job.terms).await?;
+        let lamports = context.chain.reader.rpc().balance(&operator).await?;
+        if lamports < needed {
+            return Ok(Tried::Leave(Skip::NotEnoughSol { lamports, needed }));
         }
         // Before anything is locked: the whole input is here and is what the job's roots say.
         if !known_job.inputs_at_hand() {
@@ -163,12 +178,12 @@ impl Hunt {
 
     /// Fetches a job's inputs beside the hunt, so that a slow or hostile host keeps no other job waiting.
     async fn fetch(&mut self, context: &Arc<Context>, job: Arc<JobContext>) -> Result<Skip> {
-        if let Some(done) = self.fetching.get_mut(&job.key) {
-            if !done.is_finished() {
-                return Ok(Skip::Fetching);
-            }
-            let ended = done.await.map_err(|error| WorkerError::Internal(error.to_string()))?;
-            self.fetching.remove(&job.key);
+        if self.fetching.get(&job.key).is_some_and(|task| !task.is_finished()) {
+            return Ok(Skip::Fetching);
+        }
+        // Out of the list before anything else: one that panicked must not be asked twice.
+        if let Some(done) = self.fetching.remove(&job.key) {
+            let ended = done.await.unwrap_or_else(|error| Some(Skip::Inputs { why: error.to_string() }));
             if let Some(reason) = ended {
                 self.put_off(job.key, reason.clone());
                 return Ok(reason);
@@ -189,32 +204,25 @@ impl Hunt {
         }
         Ok(Skip::Fetching)
     }
+}
 
-    /// Whether the hot key could pay for the shard's rent and the largest evidence of an answer.
-    async fn sol(&self, context: &Context, job: &JobContext) -> Result<Option<Skip>> {
-        let rpc = context.chain.reader.rpc();
-        let kernel = context.chain.reader.kernel(&job.job.terms.kernel).await?;
-        let inputs: u64 = job.job.terms.input.iter().fold(0, |sum, input| sum.saturating_add(input.bytes));
-        // Without inputs everything is inline; small inputs bound the evidence better than the kernel's limit.
-        let evidence = match inputs {
-            0 => 0,
-            inputs => {
-                let limit = u64::from(kernel.evidence_bytes_max).min(inputs.saturating_mul(2));
-                let bytes = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(EVIDENCE_HEADER_BYTES);
-                rpc.minimum_balance(bytes).await?
-            }
-        };
-        let rent = rpc.minimum_balance(space_of::<Shard>()).await?;
-        let needed = evidence.saturating_add(rent).saturating_add(FEES);
-        let lamports = rpc.balance(&context.chain.me()).await?;
-        Ok((lamports < needed).then_some(Skip::NotEnoughSol { lamports, needed }))
+/// Seconds that computing what is claimed and not computed takes; one is computed at a time.
+async fn queued(context: &Context) -> Result<u64> {
+    let mut seconds = 0u64;
+    for row in context.journal.unfinished()? {
+        if row.state < State::Computed {
+            let job = context.job(&row.shard.job).await?;
+            let of_it = context.speeds.seconds(&job.job.terms, row.shard.index).unwrap_or(0);
+            seconds = seconds.saturating_add(of_it);
+        }
     }
+    Ok(seconds)
 }
 
 /// Claims one shard: written down first, then sent.
 async fn claim(context: &Arc<Context>, job: &JobContext, index: u32, offer: Offer) -> Result<Tried> {
     let shard = shard_ref(job.key, index);
-    let Some(_busy) = context.take(shard.shard) else { return Ok(Tried::Lost) };
+    let Some(_busy) = context.take(Task::Shard(shard.shard)) else { return Ok(Tried::Lost) };
     if !context.journal.open_obligation(&shard, State::Claiming, offer.price)? {
         // An obligation of it is unfinished here, or it ended for good: the chain will tell which.
         return Ok(Tried::Leave(Skip::NothingOpen));
@@ -224,14 +232,15 @@ async fn claim(context: &Arc<Context>, job: &JobContext, index: u32, offer: Offe
     let order = Order { action: Action::ClaimShard, shard: Some(shard), instructions: &[claim], units: None };
     match context.chain.send(order).await {
         Ok(signature) => {
-            context.journal.advance(&shard.shard, State::Claimed)?;
+            // It landed: what can't be written down now, the chain tells again.
+            context.noted(context.journal.advance(&shard.shard, State::Claimed));
             let account = context.chain.reader.shard(&job.key, index).await;
             // Told from what was offered where the account can't be read at this moment.
             let (price, collateral) = match account {
                 Ok(Some(account)) => (account.price, account.collateral),
                 _ => (offer.price, offer.collateral),
             };
-            context.journal.set_price(&shard.shard, price)?;
+            context.noted(context.journal.set_price(&shard.shard, price));
             context.tell(shard, Some(signature), What::Claimed { price, collateral });
             Ok(Tried::Claimed)
         }

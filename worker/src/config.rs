@@ -9,16 +9,37 @@ use solana_signer::Signer;
 
 /// Most bytes of all inputs of a job, by default.
 pub const DEFAULT_MAX_INPUT_BYTES: u64 = 4 << 30;
+/// Most bytes of a shard's result, by default.
+pub const DEFAULT_MAX_RESULT_BYTES: u64 = 2 << 30;
+/// Least seconds from claim to commitment, besides the computation itself, by default.
+pub const DEFAULT_MIN_EXECUTE_SECONDS: u32 = 600;
 /// Own cells computed again by the reference before a commitment, besides the first and the last.
 pub const SELF_CHECK_CELLS: u32 = 14;
+
+/// How a provider daemon makes sure. The defaults are for real chains; local ones may be faster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// How often the chain is searched for shards of this provider that the journal does not know.
+    pub search: Duration,
+    /// That a claim is gone counts when two reads so far apart say so: a node that lags behind may say it once.
+    pub confirm: Duration,
+    /// An evidence account that the journal does not know is closed when it was seen so long ago and is still there.
+    pub sweep: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { search: Duration::from_secs(60), confirm: Duration::from_secs(60), sweep: Duration::from_secs(600) }
+    }
+}
 
 /// A provider daemon's configuration.
 #[derive(Clone)]
 pub struct ProviderConfig {
     /// The chain.
     pub cluster: Cluster,
-    /// The hot key: one of the provider's operators; pays fees and rents. It can't withdraw. Of this worker alone: at
-    /// its start it closes evidence accounts of the key that its journal does not know.
+    /// The hot key: one of the provider's operators; pays fees and rents. It can't withdraw. Of this worker alone: it
+    /// closes evidence accounts of the key that its journal does not know and that stay.
     pub operator: Arc<Keypair>,
     /// The owner of the Provider account (cold; not needed to sign).
     pub owner: Pubkey,
@@ -43,8 +64,15 @@ pub struct ProviderConfig {
     pub allow_local_urls: bool,
     /// Most bytes of all inputs of a job.
     pub max_input_bytes: u64,
+    /// Most bytes of a shard's result, which is held in memory while it is computed.
+    pub max_result_bytes: u64,
+    /// Least seconds that a job must give from claim to commitment, besides three times what computing takes by this
+    /// backend's measured speed. A renter who gives less could have claims expire on purpose and keep the penalties.
+    pub min_execute_seconds: u32,
     /// How often the chain is asked. Subscriptions make it faster, never slower.
     pub poll: Duration,
+    /// How often it is made sure that nothing was overlooked, and how long before it counts.
+    pub pace: Pace,
     /// How long results of finished shards are kept and served.
     pub keep_results: Duration,
     /// Compute own cells again by the reference before committing them, and test the backend at start.
@@ -71,7 +99,10 @@ impl ProviderConfig {
             allow_experimental: false,
             allow_local_urls: false,
             max_input_bytes: DEFAULT_MAX_INPUT_BYTES,
+            max_result_bytes: DEFAULT_MAX_RESULT_BYTES,
+            min_execute_seconds: DEFAULT_MIN_EXECUTE_SECONDS,
             poll: Duration::from_secs(5),
+            pace: Pace::default(),
             keep_results: Duration::from_secs(30 * 86_400),
             self_check: true,
         }
@@ -94,7 +125,10 @@ impl fmt::Debug for ProviderConfig {
             .field("allow_experimental", &self.allow_experimental)
             .field("allow_local_urls", &self.allow_local_urls)
             .field("max_input_bytes", &self.max_input_bytes)
+            .field("max_result_bytes", &self.max_result_bytes)
+            .field("min_execute_seconds", &self.min_execute_seconds)
             .field("poll", &self.poll)
+            .field("pace", &self.pace)
             .field("keep_results", &self.keep_results)
             .field("self_check", &self.self_check)
             .finish()
@@ -133,6 +167,9 @@ pub struct ValidatorConfig {
     pub market: Pubkey,
     /// Only these jobs; empty for all of the market.
     pub jobs: Vec<Pubkey>,
+    /// Verifier programs whose kernels are the ones that this version computes: results of jobs of others are not
+    /// checked, since the same number may name another function there. Their cranks are turned all the same.
+    pub accepted_verifiers: Vec<Pubkey>,
     /// Share of a shard's leaves that is computed again: 1 for all, less for a random choice of them.
     pub rate: f64,
     /// Fetch from hosts on this machine or in private networks, and `file://`. See [`ProviderConfig`].
@@ -153,6 +190,7 @@ impl ValidatorConfig {
             keypair,
             market,
             jobs: Vec::new(),
+            accepted_verifiers: Vec::new(),
             rate: 1.0,
             allow_local_urls: false,
             max_bytes: DEFAULT_MAX_INPUT_BYTES,
@@ -169,6 +207,7 @@ impl fmt::Debug for ValidatorConfig {
             .field("keypair", &self.keypair.pubkey())
             .field("market", &self.market)
             .field("jobs", &self.jobs)
+            .field("accepted_verifiers", &self.accepted_verifiers)
             .field("rate", &self.rate)
             .field("allow_local_urls", &self.allow_local_urls)
             .field("max_bytes", &self.max_bytes)

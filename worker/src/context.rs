@@ -1,31 +1,32 @@
 //! What the parts of a provider daemon share: configuration, chain, journal, files, jobs at hand, and what is wrong.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use assay_client::answer::InputTrees;
 use assay_kernels::executor::Backend;
 use assay_settlement::Job;
+use futures_util::FutureExt;
 use solana_pubkey::Pubkey;
 use tokio::sync::{Notify, OnceCell, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    chain::{Chain, told},
+    chain::Chain,
     config::ProviderConfig,
+    effort::Speeds,
     error::{Result, WorkerError},
     events::{Events, ShardRef, What},
     fetch::Fetcher,
     journal::Journal,
+    purse::Purse,
     store::Store,
+    troubles::{Place, Troubles},
 };
-
-/// A failed step is tried again after this long, then twice as long, and so on.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Locks a mutex whose data no panic can leave half changed.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -56,27 +57,21 @@ impl JobContext {
     }
 }
 
-/// Where something is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Place {
-    /// The chain can't be asked.
-    Chain,
-    /// Claiming; does not keep other things from going on.
-    Claiming,
-    /// What the backend computes is not to be trusted: for good.
-    Backend,
-    /// The journal or the disk.
-    Disk,
-    /// An obligation.
+/// Something that one part of the daemon works on at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Task {
+    /// An obligation's next step.
     Shard(Pubkey),
-}
-
-/// Something that is wrong: nothing new is claimed while it lasts.
-#[derive(Clone, Debug)]
-pub(crate) struct Trouble {
-    pub message: String,
-    pause: Duration,
-    not_before: Instant,
+    /// Drawing an obligation's cells, which waits for nothing else that is done for it.
+    Draw(Pubkey),
+    /// Recording the seed of a draw window.
+    Seed(u64),
+    /// Looking for work.
+    Hunt,
+    /// Searching the chain for what was overlooked.
+    Search,
+    /// Closing what is not needed any more.
+    Tidy,
 }
 
 /// Shared state of a provider daemon.
@@ -96,8 +91,25 @@ pub(crate) struct Context {
     /// No new claims from here on.
     pub drain: CancellationToken,
     jobs: Mutex<HashMap<Pubkey, Arc<JobContext>>>,
-    busy: Mutex<HashSet<Pubkey>>,
-    troubles: Mutex<BTreeMap<Place, Trouble>>,
+    busy: Mutex<HashSet<Task>>,
+    /// What is wrong.
+    pub troubles: Arc<Troubles>,
+    /// How fast the backend is.
+    pub speeds: Speeds,
+    /// Lamports for evidence.
+    pub purse: Purse,
+    /// Jobs of the last hunt that this provider would claim a shard of.
+    pub wanted: Mutex<HashSet<Pubkey>>,
+    /// When the last search began that came to its end.
+    pub searched: Mutex<Option<Instant>>,
+    /// Evidence accounts that the journal does not know, and when they were first seen.
+    pub strays: Mutex<HashMap<Pubkey, Instant>>,
+    /// Claims that seem to be gone, and since when.
+    unsure: Mutex<HashMap<Pubkey, Instant>>,
+    /// Roots of results that lie on disk, where the journal can't be written.
+    pub roots: Mutex<HashMap<Pubkey, [u8; 32]>>,
+    /// Shards whose last computation failed.
+    pub compute_failed: Mutex<HashSet<Pubkey>>,
     /// What looking for work remembers.
     pub hunt: tokio::sync::Mutex<crate::claim::Hunt>,
     /// Ends everything at once.
@@ -108,15 +120,15 @@ pub(crate) struct Context {
     uncomputable: Mutex<HashMap<Pubkey, String>>,
 }
 
-/// Marks a shard (or window) as being worked on; free again when dropped.
+/// Marks something as being worked on; free again when dropped.
 pub(crate) struct Busy {
     context: Arc<Context>,
-    key: Pubkey,
+    task: Task,
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        lock(&self.context.busy).remove(&self.key);
+        lock(&self.context.busy).remove(&self.task);
     }
 }
 
@@ -131,6 +143,8 @@ impl Context {
         store: Arc<Store>,
         fetcher: Fetcher,
         events: Events,
+        troubles: Arc<Troubles>,
+        speeds: Speeds,
     ) -> Self {
         let tasks = TaskTracker::new();
         Self {
@@ -147,7 +161,15 @@ impl Context {
             drain: CancellationToken::new(),
             jobs: Mutex::default(),
             busy: Mutex::default(),
-            troubles: Mutex::default(),
+            troubles,
+            speeds,
+            purse: Purse::default(),
+            wanted: Mutex::default(),
+            searched: Mutex::default(),
+            strays: Mutex::default(),
+            unsure: Mutex::default(),
+            roots: Mutex::default(),
+            compute_failed: Mutex::default(),
             hunt: tokio::sync::Mutex::default(),
             stop: CancellationToken::new(),
             tasks,
@@ -182,62 +204,80 @@ impl Context {
             .collect()
     }
 
-    /// Takes a shard to work on; None while somebody does.
-    pub fn take(self: &Arc<Self>, key: Pubkey) -> Option<Busy> {
-        lock(&self.busy).insert(key).then(|| Busy { context: self.clone(), key })
+    /// Takes something to work on; None while somebody does.
+    pub fn take(self: &Arc<Self>, task: Task) -> Option<Busy> {
+        lock(&self.busy).insert(task).then(|| Busy { context: self.clone(), task })
     }
 
     /// Whether somebody works on it.
-    pub fn is_busy(&self, key: &Pubkey) -> bool {
-        lock(&self.busy).contains(key)
+    pub fn is_busy(&self, task: Task) -> bool {
+        lock(&self.busy).contains(&task)
     }
 
-    /// Whether a step there may be tried now.
-    pub fn may_try(&self, place: Place) -> bool {
-        lock(&self.troubles).get(&place).is_none_or(|trouble| Instant::now() >= trouble.not_before)
-    }
-
-    /// Something failed: told (unless it is what was told last), and tried again after a pause.
-    pub fn trouble(&self, place: Place, shard: Option<ShardRef>, error: &WorkerError) {
-        let message = told(error);
-        let mut troubles = lock(&self.troubles);
-        let before = troubles.get(&place);
-        let repeated = before.is_some_and(|before| before.message == message);
-        let pause = before.map_or(FIRST_PAUSE, |before| before.pause.saturating_mul(2).min(LONGEST_PAUSE));
-        let not_before = Instant::now().checked_add(pause).unwrap_or_else(Instant::now);
-        troubles.insert(place, Trouble { message: message.clone(), pause, not_before });
-        drop(troubles);
-        if !repeated {
-            self.events.tell(shard, None, What::Trouble { code: error.code(), message });
-        }
-    }
-
-    /// It works (again).
-    pub fn well(&self, place: Place) {
-        lock(&self.troubles).remove(&place);
-    }
-
-    /// Shards that are no obligations any more are no trouble either.
-    pub fn keep_troubles(&self, obligations: &HashSet<Pubkey>) {
-        lock(&self.troubles).retain(|place, _| match place {
-            Place::Shard(shard) => obligations.contains(shard),
-            _ => true,
+    /// Runs `work` beside everything else, until the daemon stops. A panic in it is trouble at `place` like any other
+    /// failure, and what it worked on is free again.
+    pub fn spawn(
+        self: &Arc<Self>,
+        busy: Busy,
+        place: Place,
+        shard: Option<ShardRef>,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let (context, stop) = (self.clone(), self.stop.clone());
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                ended = AssertUnwindSafe(work).catch_unwind() => if ended.is_err() {
+                    let error = WorkerError::Internal("a step panicked, and will be tried again".to_owned());
+                    context.troubles.raise(place, shard, &error);
+                }
+            }
+            drop(busy);
         });
     }
 
-    /// What is wrong, in words; empty when all is well.
-    pub fn troubles(&self) -> Vec<String> {
-        lock(&self.troubles).values().map(|trouble| trouble.message.clone()).collect()
+    /// Something failed there; see [`Troubles::raise`].
+    pub fn trouble(&self, place: Place, shard: Option<ShardRef>, error: &WorkerError) {
+        self.troubles.raise(place, shard, error);
+    }
+
+    /// What the journal or the disk gave; where it gave nothing that is told and keeps new claims from being made,
+    /// while what is owed goes on: a full disk must not cost a lock.
+    pub fn noted<T>(&self, written: Result<T>) -> Option<T> {
+        written.inspect_err(|error| self.troubles.raise(Place::Disk, None, error)).ok()
+    }
+
+    /// Forgets what is remembered of shards that are no obligations any more.
+    pub fn keep_obligations(&self, kept: &HashSet<Pubkey>) {
+        self.troubles.keep(kept);
+        lock(&self.unsure).retain(|shard, _| kept.contains(shard));
+        lock(&self.compute_failed).retain(|shard| kept.contains(shard));
+        lock(&self.roots).retain(|shard, _| kept.contains(shard));
     }
 
     /// Nothing new is claimed while draining, and while anything is wrong.
     pub fn may_not_claim(&self) -> bool {
-        self.drain.is_cancelled() || lock(&self.troubles).keys().any(|place| *place != Place::Claiming)
+        self.drain.is_cancelled() || self.troubles.forbid_claims()
     }
 
-    /// Whether a shard's last step failed.
-    pub fn is_troubled(&self, place: Place) -> bool {
-        lock(&self.troubles).contains_key(&place)
+    /// True when what was seen of `shard` was seen before, and so long ago that no node that lags behind explains it.
+    /// One look at a time says it.
+    pub fn is_certain(&self, shard: &Pubkey) -> bool {
+        let mut unsure = lock(&self.unsure);
+        let Some(first) = unsure.get(shard) else {
+            unsure.insert(*shard, Instant::now());
+            return false;
+        };
+        let certain = first.elapsed() >= self.config.pace.confirm;
+        if certain {
+            unsure.remove(shard);
+        }
+        certain
+    }
+
+    /// What was seen is as it should be.
+    pub fn is_sure(&self, shard: &Pubkey) {
+        lock(&self.unsure).remove(shard);
     }
 
     /// The job can't be computed on this machine: what is claimed of it is given back, nothing more is claimed.

@@ -12,7 +12,10 @@ use assay_settlement::{
 use serde::Serialize;
 use solana_pubkey::Pubkey;
 
-use crate::config::ProviderConfig;
+use crate::{
+    config::ProviderConfig,
+    effort::{Speeds, input_bytes, shard_bytes},
+};
 
 /// Why a job is left alone. Amounts in base units.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
@@ -84,6 +87,30 @@ pub enum Skip {
         /// What the chain said.
         why: String,
     },
+    /// The job gives too little time to compute and commit, be it by mistake or to keep the penalty.
+    #[error("the job gives {seconds} seconds to commit, this worker wants {needed}")]
+    TooLittleTime {
+        /// Seconds that the job gives.
+        seconds: u64,
+        /// Seconds that this worker wants: for what waits before it, for computing, and to spare.
+        needed: u64,
+    },
+    /// More bytes than this worker takes.
+    #[error("the {what} have {bytes} bytes, this worker takes {limit}")]
+    TooLarge {
+        /// Inputs or results.
+        what: &'static str,
+        /// Bytes of them.
+        bytes: u64,
+        /// Most bytes that this worker takes.
+        limit: u64,
+    },
+    /// The backend failed to compute the kernel's speed test.
+    #[error("this worker does not know how long the kernel takes on its backend")]
+    SpeedUnknown,
+    /// A claim of it has ended without a commitment before.
+    #[error("an earlier claim of this job was given back or has expired")]
+    LostBefore,
     /// An earlier try to compute a shard of it failed.
     #[error("this worker can't compute the job: {why}")]
     Uncomputable {
@@ -115,6 +142,10 @@ pub struct View<'a> {
     pub market: &'a Market,
     /// The chain's time.
     pub now: &'a Now,
+    /// How fast the backend is.
+    pub speeds: &'a Speeds,
+    /// Seconds that computing the claims takes that are not computed yet.
+    pub queued_seconds: u64,
 }
 
 impl View<'_> {
@@ -132,15 +163,28 @@ impl View<'_> {
         refuse(Skip::Reserved, reserved != NOBODY && reserved != *self.provider_key)?;
         refuse(Skip::NotOperator, !self.provider.is_operator(self.operator))?;
         refuse(Skip::UnknownVerifier, !self.config.accepted_verifiers.contains(&job.terms.verifier))?;
+        let (bytes, limit) = (input_bytes(&job.terms), self.config.max_input_bytes);
+        refuse(Skip::TooLarge { what: "inputs", bytes, limit }, bytes > limit)?;
         kernel(&job.terms)
     }
 
-    /// What claiming a shard would bring; `shard` is None for one that was never claimed.
+    /// What claiming shard `index` would bring; `shard` is None for one that was never claimed.
     ///
     /// # Errors
-    /// The price or the stake.
-    pub fn shard(&self, job: &Job, shard: Option<&Shard>) -> Result<Offer, Skip> {
+    /// The time, the length of the result, the price or the stake.
+    pub fn shard(&self, job: &Job, index: u32, shard: Option<&Shard>) -> Result<Offer, Skip> {
         let t = &job.terms;
+        let (bytes, limit) = (shard_bytes(t, index).unwrap_or(u64::MAX), self.config.max_result_bytes);
+        if bytes > limit {
+            return Err(Skip::TooLarge { what: "results", bytes, limit });
+        }
+        let computing = self.speeds.seconds(t, index).ok_or(Skip::SpeedUnknown)?.saturating_add(self.queued_seconds);
+        let seconds = u64::from(t.execute_seconds);
+        // A third of what remains must do: machines are slower when they are hot, busy or throttled.
+        let needed = computing.saturating_mul(3).saturating_add(u64::from(self.config.min_execute_seconds));
+        if seconds < needed {
+            return Err(Skip::TooLittleTime { seconds, needed });
+        }
         let from = shard.filter(|shard| shard.claims > 0).map_or(t.created_at, |shard| shard.ramp_from);
         let minimum = self.config.min_price;
         let price = money::ramp_price(t.price_start, t.price_max, from, t.ramp_seconds, self.now.time).unwrap_or(0);

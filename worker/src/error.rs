@@ -35,7 +35,9 @@ pub enum WorkerError {
         source: std::io::Error,
     },
     /// The journal's database failed.
-    #[error("the journal can't be used: {0}. Nothing was sent; free disk space or restore the file, then start again")]
+    #[error(
+        "the journal can't be used: {0}. Free disk space or restore the file. Nothing new is claimed meanwhile; what is owed goes on as far as it can"
+    )]
     Journal(#[from] rusqlite::Error),
     /// The journal was written by a newer version, or is not one.
     #[error("the journal has schema {found}, this version knows up to {known}. Use the version that wrote it")]
@@ -74,6 +76,33 @@ pub enum WorkerError {
         "the backend computed a wrong cell (leaf {leaf}, cell {cell}): nothing was committed. Check the device and its driver"
     )]
     SelfCheck {
+        /// Job-wide leaf.
+        leaf: u64,
+        /// Cell inside the leaf.
+        cell: u32,
+    },
+    /// At the pace of the computation so far the result would come after the deadline.
+    #[error("computing the shard would take another {seconds} seconds, more than its claim has left")]
+    TooSlow {
+        /// Seconds that the rest would take.
+        seconds: u64,
+    },
+    /// The worker stops: a computation ended between two of its parts.
+    #[error("the worker stops")]
+    Stopped,
+    /// Too many claims ended without a commitment.
+    #[error(
+        "{count} claims ended without a commitment within an hour: nothing is claimed until fewer have. Check the backend, the node and the jobs that were claimed"
+    )]
+    TooManyLosses {
+        /// Claims that ended so.
+        count: u64,
+    },
+    /// The verifier on chain finds right what this machine finds wrong.
+    #[error(
+        "the verifier on chain disagrees with this machine about leaf {leaf}, cell {cell}: the accusation was refused. The shard is left alone; check the device and the verifier's address"
+    )]
+    VerifierDisagrees {
         /// Job-wide leaf.
         leaf: u64,
         /// Cell inside the leaf.
@@ -132,6 +161,10 @@ impl WorkerError {
             Self::FetchMismatch { .. } => "fetch-mismatch",
             Self::Backend { .. } => "backend",
             Self::SelfCheck { .. } => "self-check",
+            Self::TooSlow { .. } => "too-slow",
+            Self::Stopped => "stopped",
+            Self::TooManyLosses { .. } => "too-many-losses",
+            Self::VerifierDisagrees { .. } => "verifier-disagrees",
             Self::Job { .. } => "job",
             Self::NoAccount { .. } => "no-account",
             Self::ResultLost { .. } => "result-lost",

@@ -45,6 +45,8 @@ pub enum Action {
     SettleShard,
     Seize,
     PayBounty,
+    CloseShard,
+    CloseSeed,
 }
 
 impl Action {
@@ -66,6 +68,8 @@ impl Action {
             Self::SettleShard => "settle_shard",
             Self::Seize => "seize",
             Self::PayBounty => "pay_bounty",
+            Self::CloseShard => "close_shard",
+            Self::CloseSeed => "close_seed",
         }
     }
 }

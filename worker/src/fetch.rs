@@ -162,20 +162,16 @@ impl Fetcher {
             "file" => Err("files of this machine are not taken as inputs".to_owned()),
             scheme => Err(format!("{scheme} URLs are not understood")),
         };
-        let found = found.map_err(failed)?;
-        if u64::try_from(found.len()).ok() != Some(bytes) {
-            let why = if found.len() > capacity {
-                format!("more than {bytes} bytes")
-            } else {
-                format!("{} bytes instead of {bytes}", found.len())
-            };
-            return Err(WorkerError::FetchMismatch { url: shown(&url), why });
+        let mismatch = |why: String| Err(WorkerError::FetchMismatch { url: shown(&url), why });
+        match found.map_err(failed)? {
+            None => mismatch(format!("more than {bytes} bytes")),
+            Some(found) if found.len() != capacity => mismatch(format!("{} bytes instead of {bytes}", found.len())),
+            Some(found) => Ok(found),
         }
-        Ok(found)
     }
 
-    /// The body, or its beginning where it is longer than `bytes`.
-    async fn http(&self, url: Url, bytes: u64, capacity: usize) -> Result<Vec<u8>, String> {
+    /// The body; None where it is longer than `bytes`, which are `capacity`.
+    async fn http(&self, url: Url, bytes: u64, capacity: usize) -> Result<Option<Vec<u8>>, String> {
         // reqwest's own text names the URL with all that is in it; its cause does not.
         let told = |error: reqwest::Error| {
             let mut cause: &dyn std::error::Error = &error;
@@ -195,17 +191,20 @@ impl Fetcher {
             return Err(format!("HTTP status {}", response.status()));
         }
         if response.content_length().is_some_and(|length| length > bytes) {
-            return Ok(vec![0; capacity.saturating_add(1)]);
+            return Ok(None);
         }
         let mut body = Vec::new();
         let mut stream = response.bytes_stream();
         while let Some(piece) = stream.next().await {
-            body.extend_from_slice(&piece.map_err(told)?);
-            if body.len() > capacity {
-                break;
+            let piece = piece.map_err(told)?;
+            if body.len().saturating_add(piece.len()) > capacity {
+                return Ok(None);
             }
+            // Grows as bytes come: a length that a stranger wrote takes no memory by itself.
+            body.try_reserve(piece.len()).map_err(|_| "not enough memory".to_owned())?;
+            body.extend_from_slice(&piece);
         }
-        Ok(body)
+        Ok(Some(body))
     }
 
     /// The inputs of a job, from the store or from its locator, checked against the roots in its terms. What was
@@ -277,7 +276,8 @@ pub(crate) async fn blocking<T: Send + 'static>(
     tasks.spawn_blocking(work).await.map_err(|error| WorkerError::Internal(error.to_string()))?
 }
 
-fn read_file(path: &Path, bytes: u64) -> Result<Vec<u8>, String> {
+/// The file; None where it is longer than `bytes`.
+fn read_file(path: &Path, bytes: u64) -> Result<Option<Vec<u8>>, String> {
     let told = |error: std::io::Error| error.to_string();
     let file = std::fs::File::open(path).map_err(told)?;
     if !file.metadata().map_err(told)?.is_file() {
@@ -285,7 +285,7 @@ fn read_file(path: &Path, bytes: u64) -> Result<Vec<u8>, String> {
     }
     let mut found = Vec::new();
     file.take(bytes.saturating_add(1)).read_to_end(&mut found).map_err(told)?;
-    Ok(found)
+    Ok((u64::try_from(found.len()).is_ok_and(|length| length <= bytes)).then_some(found))
 }
 
 #[cfg(test)]

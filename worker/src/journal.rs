@@ -19,8 +19,9 @@ use crate::{
 };
 
 /// Newest schema. Each step of the migration is one entry of `SCHEMA`.
-const VERSION: i64 = 1;
-const SCHEMA: [&str; 1] = ["
+const VERSION: i64 = 2;
+const SCHEMA: [&str; 2] = [
+    "
     CREATE TABLE obligations (
         job BLOB NOT NULL CHECK (length(job) = 32),
         idx INTEGER NOT NULL,
@@ -44,7 +45,19 @@ const SCHEMA: [&str; 1] = ["
         made_at INTEGER NOT NULL
     ) STRICT;
     CREATE INDEX evidence_by_cell ON evidence (shard, leaf, cell);
-"];
+",
+    "
+    ALTER TABLE obligations ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE losses (
+        job BLOB NOT NULL CHECK (length(job) = 32),
+        shard BLOB NOT NULL CHECK (length(shard) = 32),
+        at INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX losses_by_job ON losses (job);
+    CREATE INDEX losses_by_time ON losses (at);
+    CREATE TABLE probe (one INTEGER PRIMARY KEY CHECK (one = 1), at INTEGER NOT NULL) STRICT;
+",
+];
 
 /// Where an obligation is, as far as this worker knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -116,6 +129,8 @@ pub struct Obligation {
     pub last: Option<Sent>,
     /// When the claim was tried or found, unix seconds of this machine.
     pub opened_at: i64,
+    /// Computations that were begun and did not end, not even with an error: the process died in them.
+    pub attempts: u32,
 }
 
 /// A transaction that was about to be sent.
@@ -148,7 +163,7 @@ fn unix_now() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-const COLUMNS: &str = "job, idx, shard, state, price, root, action, signature, last_valid, opened_at";
+const COLUMNS: &str = "job, idx, shard, state, price, root, action, signature, last_valid, opened_at, attempts";
 
 fn read(row: &Row) -> rusqlite::Result<Obligation> {
     let code: i64 = row.get(3)?;
@@ -171,6 +186,7 @@ fn read(row: &Row) -> rusqlite::Result<Obligation> {
         root: row.get(5)?,
         last,
         opened_at: row.get(9)?,
+        attempts: row.get(10)?,
     })
 }
 
@@ -215,7 +231,7 @@ impl Journal {
             "INSERT INTO obligations (job, idx, shard, state, price, opened_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)
              ON CONFLICT (job, idx) DO UPDATE SET
                 state = excluded.state, price = excluded.price, action = NULL, signature = NULL, last_valid = NULL,
-                opened_at = excluded.opened_at, updated_at = excluded.updated_at
+                opened_at = excluded.opened_at, updated_at = excluded.updated_at, attempts = 0
              WHERE obligations.state = ?7",
             params![
                 shard.job.as_array(),
@@ -230,18 +246,30 @@ impl Journal {
         Ok(changed > 0)
     }
 
-    /// Moves an obligation on. False, and nothing changed, where the row is missing or may not become `next`.
+    /// Moves an obligation on. False, and nothing changed, where the row is missing or may not become `next`. A claim
+    /// that ends without a commitment is counted as lost.
     ///
     /// # Errors
     /// [`WorkerError::Journal`].
     pub fn advance(&self, shard: &Pubkey, next: State) -> Result<bool> {
         let mut connection = self.lock();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let now: Option<i64> = transaction
-            .query_row("SELECT state FROM obligations WHERE shard = ?1", [shard.as_array()], |row| row.get(0))
+        let row: Option<(i64, [u8; 32])> = transaction
+            .query_row("SELECT state, job FROM obligations WHERE shard = ?1", [shard.as_array()], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
             .optional()?;
-        let allowed = now.and_then(State::from_code).is_some_and(|state| state.may_become(next));
-        if allowed {
+        let found = row.and_then(|(state, job)| Some((State::from_code(state)?, job)));
+        let allowed = found.is_some_and(|(state, _)| state.may_become(next));
+        if let Some((state, job)) = found
+            && allowed
+        {
+            if next == State::GivenBack && matches!(state, State::Claimed | State::Computed) {
+                transaction.execute(
+                    "INSERT INTO losses (job, shard, at) VALUES (?1, ?2, ?3)",
+                    params![job, shard.as_array(), unix_now()],
+                )?;
+            }
             transaction.execute(
                 "UPDATE obligations SET state = ?2, updated_at = ?3 WHERE shard = ?1",
                 params![shard.as_array(), next as u8, unix_now()],
@@ -249,6 +277,59 @@ impl Journal {
         }
         transaction.commit()?;
         Ok(allowed)
+    }
+
+    /// Claims of a job that were ours and ended without a commitment.
+    ///
+    /// # Errors
+    /// [`WorkerError::Journal`].
+    pub fn losses_of(&self, job: &Pubkey) -> Result<u64> {
+        let count: i64 = self
+            .lock()
+            .prepare_cached("SELECT count(*) FROM losses WHERE job = ?1")?
+            .query_row([job.as_array()], |row| row.get(0))?;
+        Ok(unsigned(count))
+    }
+
+    /// Claims of all jobs that ended without a commitment in the last `age`.
+    ///
+    /// # Errors
+    /// [`WorkerError::Journal`].
+    pub fn losses_within(&self, age: Duration) -> Result<u64> {
+        let since = unix_now().saturating_sub(signed(age.as_secs()));
+        let count: i64 = self
+            .lock()
+            .prepare_cached("SELECT count(*) FROM losses WHERE at > ?1")?
+            .query_row([since], |row| row.get(0))?;
+        Ok(unsigned(count))
+    }
+
+    /// A computation begins; written down first, so that one that ends the process is seen at the next start.
+    ///
+    /// # Errors
+    /// [`WorkerError::Journal`].
+    pub fn begin_attempt(&self, shard: &Pubkey) -> Result<()> {
+        self.lock().execute("UPDATE obligations SET attempts = attempts + 1 WHERE shard = ?1", [shard.as_array()])?;
+        Ok(())
+    }
+
+    /// A computation ended in order: with a result, with an error, or because the worker stops.
+    ///
+    /// # Errors
+    /// [`WorkerError::Journal`].
+    pub fn end_attempt(&self, shard: &Pubkey) -> Result<()> {
+        self.lock()
+            .execute("UPDATE obligations SET attempts = max(attempts - 1, 0) WHERE shard = ?1", [shard.as_array()])?;
+        Ok(())
+    }
+
+    /// Writes something of no meaning, to see whether writing works (again).
+    ///
+    /// # Errors
+    /// [`WorkerError::Journal`].
+    pub fn probe(&self) -> Result<()> {
+        self.lock().execute("INSERT OR REPLACE INTO probe (one, at) VALUES (1, ?1)", [unix_now()])?;
+        Ok(())
     }
 
     /// The price of a claim, known from the chain.

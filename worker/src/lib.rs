@@ -2,15 +2,19 @@
 //!
 //! - `provider`: the provider daemon and its handle. `validator`: the validator daemon.
 //! - `config`, `events`, `error`: what goes in and what comes out.
-//! - `eligibility` (which jobs), `step` (what next for a shard): the decisions, as plain functions.
-//! - `claim`, `execute`, `obligation`, `answer`: what is done. `journal`, `store`: what is kept. `fetch`, `server`:
-//!   bytes in and out. `chain`, `wake`: the chain.
+//! - `eligibility` (which jobs), `effort` (how long they take), `step` (what next for a shard): the decisions, as plain
+//!   functions.
+//! - `claim`, `execute`, `obligation`, `answer`: what is done. `search`: what was overlooked or is left over. `purse`:
+//!   lamports. `troubles`: what is wrong. `journal`, `store`: what is kept. `fetch`, `server`, `doorkeeper`: bytes in
+//!   and out. `chain`, `wake`: the chain.
 
 mod answer;
 mod chain;
 mod claim;
 pub mod config;
 mod context;
+mod doorkeeper;
+pub mod effort;
 pub mod eligibility;
 pub mod error;
 pub mod events;
@@ -19,13 +23,16 @@ pub mod fetch;
 pub mod journal;
 mod obligation;
 pub mod provider;
+mod purse;
+mod search;
 pub mod server;
 pub mod step;
 pub mod store;
+mod troubles;
 pub mod validator;
 mod wake;
 
-pub use config::{Cranks, ProviderConfig, ValidatorConfig};
+pub use config::{Cranks, Pace, ProviderConfig, ValidatorConfig};
 pub use error::WorkerError;
 pub use events::{Action, Event, Events, ShardRef, What};
 pub use provider::{Handle, Provider, Status};

@@ -1,30 +1,41 @@
 //! One step of one obligation: asks the chain where the shard is, decides, acts, and writes down where it is now.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use assay_client::{accounts::decode, ix};
 use assay_settlement::{
-    Shard, ShardState,
-    rules::{draw::Place as CellPlace, shard::unanswered, window::Window},
+    JobTerms, Shard, ShardState,
+    rules::{
+        draw::Place as CellPlace,
+        shard::{draw_due, execution_deadline, named_due, unanswered},
+        time::Now,
+        window::Window,
+    },
     seeds,
 };
 use futures_util::{StreamExt, stream};
 use solana_pubkey::Pubkey;
 
 use crate::{
-    answer::{adjudicate, close_evidence},
+    answer::{Answering, adjudicate},
     chain::{Order, overtaken},
-    context::{Context, JobContext, Place},
+    context::{Context, JobContext, Task, lock},
     error::{Result, WorkerError},
     events::{Action, ShardRef, What},
     execute::cell_is_right,
     fetch::blocking,
     journal::{Obligation, State},
-    step::{Fate, Here, Step, fate, next, state_of},
+    step::{Fate, Here, Step, fate, may_draw, next, state_of},
+    troubles::Place,
 };
 
 /// Cells of one shard that are answered at the same time.
 const ANSWERS_AT_ONCE: usize = 4;
+/// A computation that ended the process so often is not tried again while it can be given back.
+const MAX_ATTEMPTS: u32 = 2;
 
 /// Whether another step may follow at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,21 +50,37 @@ impl Context {
         let shard = obligation.shard;
         let place = Place::Shard(shard.shard);
         loop {
-            match self.step(&shard).await {
+            match self.step(&obligation).await {
                 Ok(Did::Something) => {
-                    self.well(place);
+                    self.troubles.well(place);
                     // There may be room for another claim now.
                     self.wake.notify_one();
                 }
-                Ok(Did::Nothing) => return self.well(place),
+                Ok(Did::Nothing) => return self.troubles.well(place),
                 // The chain is ahead of what was read: look again in the next round.
                 Err(error) if overtaken(&error) => return tracing::debug!(?shard, %error, "overtaken"),
+                Err(WorkerError::Stopped) => return,
                 Err(error) => return self.trouble(place, Some(shard), &error),
             }
         }
     }
 
-    async fn read_shard(&self, shard: &ShardRef) -> Result<Option<Shard>> {
+    /// Draws for an obligation while something else is done for it, or could not be done. For who holds
+    /// [`Task::Draw`].
+    pub async fn draw_beside(self: Arc<Self>, shard: ShardRef) {
+        let place = Place::Draw(shard.shard);
+        let drawn = async {
+            let Some(account) = self.read_shard(&shard).await? else { return Ok(Did::Nothing) };
+            let ready = account.provider == self.provider && may_draw(&account, &self.chain.now().await?);
+            if ready { self.draw(shard, &account).await } else { Ok(Did::Nothing) }
+        };
+        match drawn.await {
+            Err(error) if !overtaken(&error) => self.trouble(place, Some(shard), &error),
+            _ => self.troubles.well(place),
+        }
+    }
+
+    pub async fn read_shard(&self, shard: &ShardRef) -> Result<Option<Shard>> {
         let account = self.chain.reader.rpc().account(&shard.shard).await?;
         match account {
             Some(account) if account.owner == assay_settlement::ID => Ok(Some(decode(&shard.shard, &account)?)),
@@ -61,80 +88,117 @@ impl Context {
         }
     }
 
-    async fn step(self: &Arc<Self>, shard: &ShardRef) -> Result<Did> {
-        let Some(row) = self.journal.get(&shard.shard)? else { return Ok(Did::Nothing) };
-        if row.state == State::Claiming {
-            return self.resolve_claim(&row).await;
+    /// Where the journal can't be read the last known row does.
+    async fn step(self: &Arc<Self>, known: &Obligation) -> Result<Did> {
+        let row = match self.noted(self.journal.get(&known.shard.shard)) {
+            None => known.clone(),
+            Some(None) => return Ok(Did::Nothing),
+            Some(Some(row)) => row,
+        };
+        let shard = &row.shard;
+        if row.state == State::Claiming
+            && let Some(did) = self.resolve_claim(&row).await?
+        {
+            return Ok(did);
         }
         if row.state.is_final() {
             return Ok(Did::Nothing);
         }
-        let account = self.read_shard(shard).await?;
-        if account.is_none() {
-            // Closed after the job's end, or the job is gone with it.
-            self.journal.advance(&shard.shard, State::GivenBack)?;
+        let Some(account) = self.read_shard(shard).await? else {
+            // Closed after the job's end, or the job is gone with it; or a node that lags behind.
+            if self.is_certain(&shard.shard) {
+                self.noted(self.journal.advance(&shard.shard, State::GivenBack));
+            }
             return Ok(Did::Nothing);
-        }
+        };
         let job = self.job(&shard.job).await?;
         let now = self.chain.now().await?;
-        let here = Here {
-            has_result: self.has_result(&row).await?,
-            uncomputable: self.uncomputable(&shard.job).is_some(),
-            failing: self.is_troubled(Place::Shard(shard.shard)),
-        };
-        let step = next(&self.provider, &job.job.terms, account.as_ref(), here, &now);
-        let Some(account) = account else { return Ok(Did::Nothing) };
+        let here = self.here(&row).await?;
+        let step = next(&self.provider, &job.job.terms, Some(&account), here, &now);
+        if step != Step::End(State::GivenBack) {
+            self.is_sure(&shard.shard);
+        }
         if account.provider == self.provider
             && let Some(state) = state_of(&account, here.has_result)
             && !matches!(step, Step::End(_))
         {
-            self.journal.advance(&shard.shard, state)?;
+            self.noted(self.journal.advance(&shard.shard, state));
         }
         match step {
             Step::Wait => Ok(Did::Nothing),
-            Step::End(state) => self.end(shard, &account, state),
-            Step::Compute => self.compute_for(&job, *shard, &account).await,
+            Step::End(State::GivenBack) if !self.is_certain(&shard.shard) => Ok(Did::Nothing),
+            Step::End(state) => Ok(self.end(shard, &account, state)),
+            Step::Compute => self.compute_for(&job, *shard, &account, &now).await,
             Step::Commit => self.commit(&job, *shard, &row).await,
             Step::Release => self.release(&job, *shard).await,
-            Step::Draw => self.draw(*shard, &account).await,
+            Step::Draw => match self.take(Task::Draw(shard.shard)) {
+                Some(_drawing) => self.draw(*shard, &account).await,
+                None => Ok(Did::Nothing),
+            },
             Step::Answer(cells) => self.answer(&job, *shard, &account, cells).await,
             Step::Settle => self.settle(&job, *shard, &account).await,
         }
     }
 
-    /// The result is there: its root is written down and its file exists. What the file holds is checked when used.
-    async fn has_result(self: &Arc<Self>, row: &Obligation) -> Result<bool> {
-        let path = self.store.result_path(&row.shard.shard);
-        Ok(row.root.is_some() && tokio::fs::try_exists(path).await.unwrap_or(false))
+    /// What the chain can't know of an obligation.
+    async fn here(&self, row: &Obligation) -> Result<Here> {
+        let shard = &row.shard;
+        // The result is there: its root is written down and its file exists. What it holds is checked when it is used.
+        let path = self.store.result_path(&shard.shard);
+        let what = || format!("looking for {}", path.display());
+        let has_result = match self.root_of(row) {
+            Some(_) => tokio::fs::try_exists(&path).await.map_err(WorkerError::io(what()))?,
+            None => false,
+        };
+        if row.attempts >= MAX_ATTEMPTS && !has_result {
+            let why = format!("computing shard {} ended the process {} times", shard.index, row.attempts);
+            self.set_uncomputable(&shard.job, why);
+        }
+        Ok(Here {
+            has_result,
+            uncomputable: self.uncomputable(&shard.job).is_some(),
+            compute_failed: lock(&self.compute_failed).contains(&shard.shard),
+        })
     }
 
-    /// A claim of unknown fate: ours if the chain says so, lost once its transaction can't land any more.
-    async fn resolve_claim(self: &Arc<Self>, row: &Obligation) -> Result<Did> {
+    /// A claim of unknown fate: ours if the chain says so (None: it goes on as such), lost once its transaction can't
+    /// land any more.
+    async fn resolve_claim(self: &Arc<Self>, row: &Obligation) -> Result<Option<Did>> {
         // The height first: what is not there afterwards never will be.
         let height = match &row.last {
             Some(_) => Some(self.chain.block_height().await?),
             None => None,
         };
+        let shard = &row.shard.shard;
         let account = self.read_shard(&row.shard).await?;
         let can_land = row.last.as_ref().zip(height).is_some_and(|(sent, height)| height <= sent.last_valid);
         match (fate(&self.provider, account.as_ref(), can_land), account) {
             (Fate::Ours, Some(account)) => {
-                self.journal.set_price(&row.shard.shard, account.price)?;
-                self.journal.advance(&row.shard.shard, State::Claimed)?;
-                let signature = row.last.as_ref().map(|sent| sent.signature);
-                self.tell(row.shard, signature, What::Claimed { price: account.price, collateral: account.collateral });
-                Ok(Did::Something)
+                self.is_sure(shard);
+                self.noted(self.journal.set_price(shard, account.price));
+                if self.noted(self.journal.advance(shard, State::Claimed)) == Some(true) {
+                    let signature = row.last.as_ref().map(|sent| sent.signature);
+                    let what = What::Claimed { price: account.price, collateral: account.collateral };
+                    self.tell(row.shard, signature, what);
+                }
+                Ok(None)
             }
-            (Fate::Open, _) => Ok(Did::Nothing),
+            (Fate::Open, _) => {
+                self.is_sure(shard);
+                Ok(Some(Did::Nothing))
+            }
             _ => {
-                self.journal.advance(&row.shard.shard, State::GivenBack)?;
-                Ok(Did::Nothing)
+                // One that was never sent is lost for sure.
+                if row.last.is_none() || self.is_certain(shard) {
+                    self.noted(self.journal.advance(shard, State::GivenBack));
+                }
+                Ok(Some(Did::Nothing))
             }
         }
     }
 
-    fn end(&self, shard: &ShardRef, account: &Shard, state: State) -> Result<Did> {
-        if self.journal.advance(&shard.shard, state)? {
+    fn end(&self, shard: &ShardRef, account: &Shard, state: State) -> Did {
+        if self.noted(self.journal.advance(&shard.shard, state)) == Some(true) {
             let what = match state {
                 // Somebody else may have settled it for us; whoever did, it is told once.
                 State::Settled => What::Settled { price: account.price },
@@ -143,17 +207,35 @@ impl Context {
             };
             self.tell(*shard, None, what);
         }
-        Ok(Did::Nothing)
+        Did::Nothing
     }
 
-    async fn compute_for(self: &Arc<Self>, job: &Arc<JobContext>, shard: ShardRef, account: &Shard) -> Result<Did> {
-        if self.is_troubled(Place::Backend) && account.state() == Some(ShardState::Claimed) {
+    async fn compute_for(
+        self: &Arc<Self>,
+        job: &Arc<JobContext>,
+        shard: ShardRef,
+        account: &Shard,
+        now: &Now,
+    ) -> Result<Did> {
+        let claimed = account.state() == Some(ShardState::Claimed);
+        if self.troubles.has(Place::Backend) && claimed {
             return self.release(job, shard).await;
         }
-        match self.compute(job, shard).await {
-            Ok(root) if account.state() != Some(ShardState::Claimed) && root != account.root => {
+        // Late already, it is worth a try: a late commitment counts until somebody ends the claim.
+        let left = execution_deadline(account, &job.job.terms).time().saturating_sub(now.time);
+        let left = u64::try_from(left).ok().filter(|left| claimed && *left > 0);
+        let until = left.and_then(|left| Instant::now().checked_add(Duration::from_secs(left)));
+        let computed = self.compute(job, shard, until).await;
+        match &computed {
+            Ok(_) => _ = lock(&self.compute_failed).remove(&shard.shard),
+            // The chain's trouble is not the shard's, and a stop is no failure.
+            Err(WorkerError::Chain(_) | WorkerError::Stopped) => {}
+            Err(_) => _ = lock(&self.compute_failed).insert(shard.shard),
+        }
+        match computed {
+            Ok(root) if !claimed && root != account.root => {
                 self.store.remove_result(&shard.shard)?;
-                self.journal.forget_result(&shard.shard)?;
+                self.forget_result(&shard.shard);
                 Err(WorkerError::ResultLost { shard: shard.shard })
             }
             Ok(_) => Ok(Did::Something),
@@ -164,25 +246,26 @@ impl Context {
                         self.trouble(Place::Backend, Some(shard), &error);
                     }
                     WorkerError::Backend { why, .. } => self.set_uncomputable(&shard.job, why.clone()),
+                    WorkerError::TooSlow { .. } => self.set_uncomputable(&shard.job, error.to_string()),
                     _ => return Err(error),
                 }
-                if account.state() == Some(ShardState::Claimed) { self.release(job, shard).await } else { Err(error) }
+                if claimed { self.release(job, shard).await } else { Err(error) }
             }
         }
     }
 
     async fn commit(self: &Arc<Self>, job: &Arc<JobContext>, shard: ShardRef, row: &Obligation) -> Result<Did> {
-        let Some(root) = row.root else { return Ok(Did::Something) };
+        let Some(root) = self.root_of(row) else { return Ok(Did::Something) };
         if self.result(job, shard, root).await?.is_none() {
             // The disk does not hold what was computed: compute it again rather than commit what can't be proven.
-            self.journal.forget_result(&shard.shard)?;
+            self.forget_result(&shard.shard);
             return Ok(Did::Something);
         }
         let commit = ix::commit_result(self.chain.me(), &shard.job, &self.provider, shard.index, root);
         let order = Order { action: Action::CommitResult, shard: Some(shard), instructions: &[commit], units: None };
         let signature = self.chain.send(order).await?;
-        self.journal.advance(&shard.shard, State::Committed)?;
-        let window = self.read_shard(&shard).await?.map_or(0, |account| account.window);
+        self.noted(self.journal.advance(&shard.shard, State::Committed));
+        let window = self.read_shard(&shard).await.ok().flatten().map_or(0, |account| account.window);
         self.tell(shard, Some(signature), What::Committed { root: hex::encode(root), window });
         Ok(Did::Something)
     }
@@ -192,14 +275,19 @@ impl Context {
         let release = ix::release_claim(self.chain.me(), &shard.job, &job.job, &self.provider, &provider, shard.index);
         let order = Order { action: Action::ReleaseClaim, shard: Some(shard), instructions: &[release], units: None };
         let signature = self.chain.send(order).await?;
-        self.journal.advance(&shard.shard, State::GivenBack)?;
-        let reason = self.uncomputable(&shard.job).or_else(|| self.troubles().into_iter().next());
+        self.noted(self.journal.advance(&shard.shard, State::GivenBack));
+        lock(&self.compute_failed).remove(&shard.shard);
+        let reason = self.uncomputable(&shard.job).or_else(|| self.troubles.words().into_iter().next());
         self.tell(shard, Some(signature), What::GivenBack { reason: reason.unwrap_or_default() });
         Ok(Did::Nothing)
     }
 
+    /// Draws the cells, recording the seed in the same transaction where nobody has.
     async fn draw(self: &Arc<Self>, shard: ShardRef, account: &Shard) -> Result<Did> {
         let window = account.window;
+        let draw = ix::draw_samples(&shard.job, shard.index, window);
+        let mut instructions = vec![draw];
+        let mut recording = None;
         if self.chain.reader.draw_seed(window).await?.is_none() {
             match self.chain.reader.draw_window(window).await? {
                 Window::TooEarly => return Ok(Did::Nothing),
@@ -207,20 +295,22 @@ impl Context {
                 Window::Ready(_) => {}
             }
             // Shards of one window share a seed: one of ours records it, the others look again.
-            let Some(_recording) = self.take(seeds::draw_seed(window)) else { return Ok(Did::Nothing) };
-            let record = ix::record_seed(self.chain.me(), window);
-            let order = Order { action: Action::RecordSeed, shard: Some(shard), instructions: &[record], units: None };
-            match self.chain.send(order).await {
-                Err(error) if !overtaken(&error) => return Err(error),
-                // Another provider was first.
-                _ => {}
-            }
+            let Some(busy) = self.take(Task::Seed(window)) else { return Ok(Did::Nothing) };
+            recording = Some(busy);
+            instructions.insert(0, ix::record_seed(self.chain.me(), window));
         }
-        let draw = ix::draw_samples(&shard.job, shard.index, window);
-        let order = Order { action: Action::DrawSamples, shard: Some(shard), instructions: &[draw], units: None };
-        let signature = self.chain.send(order).await?;
-        self.journal.advance(&shard.shard, State::Sampled)?;
-        let drawn = self.read_shard(&shard).await?;
+        let order = Order { action: Action::DrawSamples, shard: Some(shard), instructions: &instructions, units: None };
+        let sent = self.chain.send(order).await;
+        let signature = match sent {
+            // Another provider was first to record it, or drew for us: the next look tells.
+            Err(error) if recording.is_some() && overtaken(&error) => return Ok(Did::Nothing),
+            sent => sent?,
+        };
+        drop(recording);
+        self.noted(self.journal.advance(&shard.shard, State::Sampled));
+        // The others of its window draw now.
+        self.wake.notify_one();
+        let drawn = self.read_shard(&shard).await.ok().flatten();
         let cells = drawn.map_or_else(Vec::new, |a| a.cells.iter().take(usize::from(a.drawn)).copied().collect());
         self.tell(shard, Some(signature), What::Drawn { cells });
         Ok(Did::Something)
@@ -245,10 +335,11 @@ impl Context {
     ) -> Result<Did> {
         let inputs = job.inputs(&self.fetcher, Some(&self.store)).await?;
         let Some(result) = self.result(job, shard, account.root).await? else {
-            self.journal.forget_result(&shard.shard)?;
+            self.forget_result(&shard.shard);
             return Ok(Did::Something);
         };
         let result = Arc::new(result);
+        let due = due(account, &job.job.terms);
         let answers = cells.into_iter().map(|place| {
             let (result, inputs) = (result.clone(), inputs.clone());
             async move {
@@ -260,8 +351,8 @@ impl Context {
                     // Bringing a wrong cell before the judge would convict this provider at once.
                     return Err(WorkerError::SelfCheck { leaf: place.leaf, cell: place.cell });
                 }
-                let judged =
-                    adjudicate(&self.chain, Some(&self.journal), &job.job, shard, &result, &inputs, place).await?;
+                let answering = Some(Answering { context: self, due });
+                let judged = adjudicate(&self.chain, answering, &job.job, shard, &result, &inputs, place).await?;
                 let what = What::Answered { leaf: place.leaf, cell: place.cell, evidence: judged.evidence };
                 self.tell(shard, Some(judged.signature), what);
                 Ok(())
@@ -279,31 +370,18 @@ impl Context {
         let settle = ix::settle_shard(&shard.job, &job.job, &self.provider, &provider, shard.index);
         let order = Order { action: Action::SettleShard, shard: Some(shard), instructions: &[settle], units: None };
         let signature = self.chain.send(order).await?;
-        if self.journal.advance(&shard.shard, State::Settled)? {
+        if self.noted(self.journal.advance(&shard.shard, State::Settled)) == Some(true) {
             self.tell(shard, Some(signature), What::Settled { price: account.price });
         }
         Ok(Did::Nothing)
     }
+}
 
-    /// Closes evidence accounts that a crash or a lost answer left behind, of shards that nobody works on now.
-    pub async fn close_left_evidence(self: &Arc<Self>) -> Result<()> {
-        for (address, shard) in self.journal.evidence()? {
-            let Some(_busy) = self.take(shard) else { continue };
-            let Some(row) = self.journal.get(&shard)? else { continue };
-            // Still to be answered: the next answer uses it.
-            if !row.state.is_final() && self.still_demands(&row.shard).await? {
-                continue;
-            }
-            close_evidence(&self.chain, Some(&self.journal), Some(row.shard), &address).await?;
-        }
-        Ok(())
-    }
-
-    async fn still_demands(self: &Arc<Self>, shard: &ShardRef) -> Result<bool> {
-        let Some(account) = self.read_shard(shard).await? else { return Ok(false) };
-        let job = self.job(&shard.job).await?;
-        Ok(unanswered(&account, &job.job.terms) != 0)
-    }
+/// When the first demanded cell of a shard is due, unix seconds.
+fn due(shard: &Shard, terms: &JobTerms) -> i64 {
+    let drawn = (shard.drawn > 0).then(|| draw_due(shard, terms).time());
+    let named = (shard.named > 0).then(|| named_due(shard, terms).time());
+    drawn.into_iter().chain(named).min().unwrap_or(i64::MAX)
 }
 
 /// The reference to shard `index` of a job.

@@ -10,7 +10,7 @@ use std::{
 
 use anchor_lang::Discriminator;
 use assay_kernels::executor::Backend;
-use assay_settlement::{EXPERIMENTAL, Job, JobTerms, Shard, ShardState, seeds};
+use assay_settlement::{EXPERIMENTAL, Job, JobTerms, Shard, seeds};
 use serde::Serialize;
 use solana_pubkey::Pubkey;
 use solana_signer::Signer;
@@ -18,25 +18,23 @@ use tokio::{sync::broadcast, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    answer::sweep,
-    chain::Chain,
+    chain::{Books, Chain},
     config::ProviderConfig,
-    context::{Context, Place, lock},
+    context::{Context, Task, lock},
+    effort::Speeds,
     error::{Result, WorkerError},
-    events::{Event, Events, ShardRef, What},
+    events::{Event, Events, What},
     execute::self_test,
     fetch::{Fetcher, blocking},
     journal::{Journal, Obligation, State},
     server::{Shelf, serve},
     store::Store,
+    troubles::{Place, Troubles},
     wake::watch,
 };
 
 /// Bytes of Anchor's discriminator in front of an account.
 const DISCRIMINATOR: usize = 8;
-/// How often the chain is searched for shards of ours that the journal does not know, and leftovers are removed.
-const SEARCH: Duration = Duration::from_secs(60);
-
 /// Downloads that are under way at the end get so much longer.
 const GOODBYE: Duration = Duration::from_secs(2);
 /// Notifications that come within this time are one.
@@ -100,7 +98,7 @@ impl Handle {
         self.drain.cancel();
     }
 
-    /// Second phase: ends now; a computation that is under way is finished first, since nothing can interrupt a device.
+    /// Second phase: ends now; what the device is doing just now is finished first, since nothing can interrupt it.
     /// Obligations stay; they go on when a daemon is started on the same folder, and their deadlines run meanwhile.
     pub fn stop(&self) {
         self.stop.cancel();
@@ -155,16 +153,23 @@ impl Provider {
             Ok((Arc::new(store), journal))
         })
         .await?;
-        let chain = Chain::new(&config.cluster, config.operator.clone(), Some(journal.clone()), events.clone());
+        let troubles = Arc::new(Troubles::new(events.clone()));
+        let books = Books { journal: journal.clone(), troubles: troubles.clone() };
+        let chain = Chain::new(&config.cluster, config.operator.clone(), Some(books), events.clone());
         check(&config, &chain, &provider).await?;
-        if config.self_check {
-            let backend = backend.clone();
-            blocking(&starting, move || self_test(backend.as_ref())).await?;
-        }
+        let (tested, self_check) = (backend.clone(), config.self_check);
+        let speeds = blocking(&starting, move || {
+            if self_check {
+                self_test(tested.as_ref())?;
+            }
+            Ok(Speeds::measure(tested.as_ref()))
+        })
+        .await?;
         let fetcher = Fetcher::new(config.allow_local_urls, config.max_input_bytes)?;
         let shelf = Shelf { journal: journal.clone(), store: store.clone() };
         let (bind, name) = (config.bind, backend.name());
-        let context = Context::new(config, provider, backend, chain, journal, store, fetcher, events.clone());
+        let context =
+            Context::new(config, provider, backend, chain, journal, store, fetcher, events.clone(), troubles, speeds);
         let context = Arc::new(context);
         let stop = context.stop.clone();
         let (serving, server) = serve(bind, shelf, stop.clone()).await?;
@@ -239,57 +244,48 @@ impl Daemon {
         context.tasks.wait().await;
         // Connections to the server that are still open only read; the folder is free for another daemon.
         context.store.release()?;
-        self.look();
+        self.look(&context.journal.unfinished().unwrap_or_default());
         lock(&self.status).stopped = true;
         context.events.tell(None, None, What::Stopped);
         ended
     }
 
+    /// Waits for nothing but time and notifications: whatever asks the chain or computes runs beside.
     async fn work(&self) -> Result<()> {
         let context = &self.context;
-        let mut searched: Option<Instant> = None;
         let mut told_draining = false;
         let gather = GATHER.min(context.config.poll);
+        let mut unfinished = Vec::new();
+        // Since when nothing is left while draining.
+        let mut done_since: Option<Instant> = None;
         loop {
-            let due = searched.is_none_or(|at| at.elapsed() >= SEARCH) || context.is_troubled(Place::Chain);
-            if due && context.may_try(Place::Chain) {
-                match self.search(searched.is_none()).await {
-                    Ok(()) => {
-                        searched = Some(Instant::now());
-                        context.well(Place::Chain);
-                    }
-                    Err(error) => self.failed(&error),
-                }
-            }
-            // Asked before the journal: a hunt that ended by now has written down what it claimed, and once draining no
-            // other begins.
+            // Asked before the journal: a hunt that ended by now has written down what it claimed, a search what it
+            // found; and once draining no other hunt begins.
             let draining = context.drain.is_cancelled();
-            let hunting = context.is_busy(&context.provider);
-            let unfinished = match context.journal.unfinished() {
-                Ok(unfinished) => {
-                    context.well(Place::Disk);
-                    unfinished
-                }
-                Err(error) => {
-                    self.failed(&error);
-                    Vec::new()
-                }
-            };
+            let hunting = context.is_busy(Task::Hunt);
+            let searched = *lock(&context.searched);
+            let read = context.noted(context.journal.unfinished());
+            let is_read = read.is_some();
+            // Where the journal can't be read, what was last known is still owed.
+            unfinished = read.unwrap_or(unfinished);
+            context.probe_disk();
             self.spawn_due(&unfinished);
             if draining && !told_draining {
                 told_draining = true;
                 context.events.tell(None, None, What::Draining { obligations: unfinished.len() });
             }
-            // Only once the chain was searched is an empty journal known to be empty.
-            let empty = unfinished.is_empty() && searched.is_some() && !context.is_troubled(Place::Disk);
-            let done = draining && !hunting && empty;
-            if done || context.stop.is_cancelled() {
+            let done = draining && !hunting && is_read && unfinished.is_empty();
+            done_since = if done { done_since.or_else(|| Some(Instant::now())) } else { None };
+            // Only a search that began after that shows that nothing was overlooked.
+            let is_certain = done_since.zip(searched).is_some_and(|(since, searched)| searched > since);
+            if is_certain || context.stop.is_cancelled() {
                 return Ok(());
             }
+            self.search(searched, done_since.is_some());
             if searched.is_some() && !draining {
                 self.hunt(&unfinished);
             }
-            self.look();
+            self.look(&unfinished);
             tokio::select! {
                 () = context.stop.cancelled() => return Ok(()),
                 () = context.drain.cancelled(), if !draining => {}
@@ -300,24 +296,23 @@ impl Daemon {
         }
     }
 
-    /// Drives every obligation that nobody drives and whose pause is over, the oldest first.
+    /// Drives every obligation that nobody drives and whose pause is over, the oldest first. Drawing waits for nothing
+    /// else that is done for a shard, nor for the pause after something else failed: its window is over in minutes.
     fn spawn_due(&self, unfinished: &[Obligation]) {
         let context = &self.context;
         let kept: HashSet<Pubkey> = unfinished.iter().map(|row| row.shard.shard).collect();
-        context.keep_troubles(&kept);
+        context.keep_obligations(&kept);
         for row in unfinished {
-            if !context.may_try(Place::Shard(row.shard.shard)) {
-                continue;
+            let (key, shard) = (row.shard.shard, Some(row.shard));
+            let due = context.troubles.may_try(Place::Shard(key));
+            if let Some(busy) = due.then(|| context.take(Task::Shard(key))).flatten() {
+                context.spawn(busy, Place::Shard(key), shard, context.clone().drive(row.clone()));
+            } else if row.state == State::Committed
+                && context.troubles.may_try(Place::Draw(key))
+                && let Some(busy) = context.take(Task::Draw(key))
+            {
+                context.spawn(busy, Place::Draw(key), shard, context.clone().draw_beside(row.shard));
             }
-            let Some(busy) = context.take(row.shard.shard) else { continue };
-            let (context, row, stop) = (context.clone(), row.clone(), context.stop.clone());
-            self.context.tasks.spawn(async move {
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = context.drive(row) => {}
-                }
-                drop(busy);
-            });
         }
     }
 
@@ -327,89 +322,74 @@ impl Daemon {
         let computing = unfinished.iter().filter(|row| row.state < State::Committed).count();
         let room = context.config.max_claims.saturating_sub(computing);
         let room = room.min(context.config.max_obligations.saturating_sub(unfinished.len()));
-        if room == 0 || context.may_not_claim() || !context.may_try(Place::Claiming) {
+        if room == 0 || context.may_not_claim() || !context.troubles.may_try(Place::Claiming) {
             return;
         }
-        let Some(busy) = context.take(context.provider) else { return };
-        let (context, stop) = (context.clone(), context.stop.clone());
-        self.context.tasks.spawn(async move {
-            let round = async {
-                let mut hunt = context.hunt.lock().await;
-                match hunt.round(&context, room).await {
-                    Ok(claimed) => {
-                        context.well(Place::Claiming);
-                        if claimed > 0 {
-                            context.wake.notify_one();
-                        }
+        let Some(busy) = context.take(Task::Hunt) else { return };
+        let this = context.clone();
+        context.spawn(busy, Place::Claiming, None, async move {
+            let mut hunt = this.hunt.lock().await;
+            match hunt.round(&this, room).await {
+                Ok(claimed) => {
+                    this.troubles.well(Place::Claiming);
+                    if claimed > 0 {
+                        this.wake.notify_one();
                     }
-                    Err(error) => context.trouble(Place::Claiming, None, &error),
                 }
-            };
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = round => {}
+                Err(error) => this.trouble(Place::Claiming, None, &error),
             }
-            drop(busy);
         });
     }
 
-    /// Shards of ours on the chain that the journal does not know, and what is not needed any more.
-    async fn search(&self, first: bool) -> Result<()> {
+    /// Searches the chain for what was overlooked when it is time, and then closes what is left over.
+    fn search(&self, searched: Option<Instant>, last: bool) {
         let context = &self.context;
-        // Before this daemon makes any.
-        if first {
-            sweep(&context.chain, Some(&context.journal)).await?;
+        let troubled = context.troubles.has(Place::Chain);
+        let due = last || troubled || searched.is_none_or(|at| at.elapsed() >= context.config.pace.search);
+        if !due || !context.troubles.may_try(Place::Chain) {
+            return;
         }
-        // Asked before the chain: a claim that lands in between has a row by then.
-        for (address, account) in context.chain.reader.shards_of_provider(&context.provider).await? {
-            let in_work =
-                matches!(account.state(), Some(ShardState::Claimed | ShardState::Committed | ShardState::Sampled));
-            if !in_work {
-                continue;
+        let Some(busy) = context.take(Task::Search) else { return };
+        let this = context.clone();
+        context.spawn(busy, Place::Chain, None, async move {
+            match this.search().await {
+                Ok(()) => {
+                    this.troubles.well(Place::Chain);
+                    this.wake.notify_one();
+                }
+                Err(error) => failed(&this, &error),
             }
-            let job = context.job(&account.job).await?;
-            if job.job.terms.market != context.config.market {
-                continue;
+            // Beside, so that no slow node keeps the next search waiting.
+            if this.troubles.may_try(Place::Tidying)
+                && let Some(busy) = this.take(Task::Tidy)
+            {
+                let tidier = this.clone();
+                this.spawn(busy, Place::Tidying, None, async move {
+                    match tidier.tidy().await {
+                        Ok(()) => tidier.troubles.well(Place::Tidying),
+                        Err(error) => tidier.trouble(Place::Tidying, None, &error),
+                    }
+                });
             }
-            let shard = ShardRef { job: account.job, index: account.index, shard: address };
-            if context.journal.open_obligation(&shard, State::Claimed, account.price)? {
-                context.tell(shard, None, What::Found);
-            }
-        }
-        context.close_left_evidence().await?;
-        let unfinished = context.journal.unfinished()?;
-        // Of a job that is still wanted the inputs stay: they may just have been fetched.
-        let mut kept = context.hunt.lock().await.wanted.clone();
-        kept.extend(unfinished.iter().map(|row| row.shard.job));
-        context.keep_jobs(&kept);
-        let (roots, context, tasks) = (context.input_roots(), context.clone(), context.tasks.clone());
-        blocking(&tasks, move || {
-            for shard in context.journal.finished_before(context.config.keep_results)? {
-                context.store.remove_result(&shard)?;
-                context.journal.forget_result(&shard)?;
-            }
-            context.store.keep_inputs(&roots)
-        })
-        .await
-    }
-
-    fn failed(&self, error: &WorkerError) {
-        let place = match error {
-            WorkerError::Journal(_) | WorkerError::Io { .. } => Place::Disk,
-            _ => Place::Chain,
-        };
-        self.context.trouble(place, None, error);
+        });
     }
 
     /// Refreshes the status.
-    fn look(&self) {
-        let unfinished = self.context.journal.unfinished().unwrap_or_default();
+    fn look(&self, unfinished: &[Obligation]) {
         let mut status = lock(&self.status);
         status.draining = self.context.drain.is_cancelled();
-        status.troubles = self.context.troubles();
+        status.troubles = self.context.troubles.words();
         status.obligations = unfinished
             .iter()
             .map(|row| (row.shard.shard.to_string(), row.shard.index, format!("{:?}", row.state).to_lowercase()))
             .collect();
     }
+}
+
+fn failed(context: &Context, error: &WorkerError) {
+    let place = match error {
+        WorkerError::Journal(_) | WorkerError::Io { .. } => Place::Disk,
+        _ => Place::Chain,
+    };
+    context.trouble(place, None, error);
 }

@@ -25,7 +25,9 @@ use solana_pubkey::Pubkey;
 use tokio::{fs::File, io::AsyncReadExt, net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
+pub use crate::doorkeeper::Bounds;
 use crate::{
+    doorkeeper::Doorkeeper,
     error::{Result, WorkerError},
     journal::{Journal, State as ShardState},
     store::Store,
@@ -66,14 +68,28 @@ pub fn router(shelf: Shelf) -> Router {
         .with_state(shelf)
 }
 
-/// Listens on `address` and serves until `stop`. Returns the address that was bound.
+/// Listens on `address` and serves until `stop`, within the default [`Bounds`]. Returns the address that was bound.
 ///
 /// # Errors
 /// [`WorkerError::Listen`].
 pub async fn serve(address: SocketAddr, shelf: Shelf, stop: CancellationToken) -> Result<(SocketAddr, JoinHandle<()>)> {
+    serve_within(Bounds::default(), address, shelf, stop).await
+}
+
+/// [`serve`], with other bounds.
+///
+/// # Errors
+/// [`WorkerError::Listen`].
+pub async fn serve_within(
+    bounds: Bounds,
+    address: SocketAddr,
+    shelf: Shelf,
+    stop: CancellationToken,
+) -> Result<(SocketAddr, JoinHandle<()>)> {
     let listen = |source| WorkerError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(listen)?;
     let bound = listener.local_addr().map_err(listen)?;
+    let listener = Doorkeeper::new(listener, bounds);
     let task = tokio::spawn(async move {
         let ended = axum::serve(listener, router(shelf)).with_graceful_shutdown(async move { stop.cancelled().await });
         if let Err(error) = ended.await {

@@ -43,8 +43,8 @@ pub struct Here {
     pub has_result: bool,
     /// Computing it failed in a way that trying again does not change.
     pub uncomputable: bool,
-    /// Computing it failed the last time, maybe for the moment only.
-    pub failing: bool,
+    /// Computing it failed the last time, maybe for the moment only. That the chain can't be asked does not count.
+    pub compute_failed: bool,
 }
 
 /// The next step for a shard that is or was ours. `shard` is None where there is no account: never claimed, or closed.
@@ -57,22 +57,17 @@ pub fn next(provider: &Pubkey, terms: &JobTerms, shard: Option<&Shard>, here: He
         Some(ShardState::Open) => Step::End(State::GivenBack),
         // A late commitment counts until somebody ends the claim, so a result that is there is always committed.
         Some(ShardState::Claimed) if here.has_result => Step::Commit,
-        Some(ShardState::Claimed) if here.uncomputable || (here.failing && half_over(shard, terms, now)) => {
+        Some(ShardState::Claimed) if here.uncomputable || (here.compute_failed && half_over(shard, terms, now)) => {
             Step::Release
         }
         Some(ShardState::Claimed) => Step::Compute,
+        // The window closes in minutes, answers have hours: drawing comes first, whatever became of the result.
+        Some(ShardState::Committed) if may_draw(shard, now) => Step::Draw,
         Some(ShardState::Committed | ShardState::Sampled) if !here.has_result => Step::Compute,
-        Some(ShardState::Committed) => {
-            // The window closes in minutes, answers have hours: drawing comes first.
-            let ready = first_slot(shard.window).ok().and_then(|slot| slot.checked_add(SEED_HASHES as u64));
-            if ready.is_some_and(|slot| now.slot >= slot) {
-                return Step::Draw;
-            }
-            match demanded(shard, terms) {
-                cells if cells.is_empty() => Step::Wait,
-                cells => Step::Answer(cells),
-            }
-        }
+        Some(ShardState::Committed) => match demanded(shard, terms) {
+            cells if cells.is_empty() => Step::Wait,
+            cells => Step::Answer(cells),
+        },
         Some(ShardState::Sampled) => match demanded(shard, terms) {
             cells if !cells.is_empty() => Step::Answer(cells),
             _ if challenge_window(shard, terms).passed(now) => Step::Settle,
@@ -103,6 +98,12 @@ pub fn fate(provider: &Pubkey, shard: Option<&Shard>, can_land: bool) -> Fate {
         _ if can_land => Fate::Open,
         _ => Fate::Lost,
     }
+}
+
+/// Whether the slot hashes of a committed shard's draw window can be complete.
+pub fn may_draw(shard: &Shard, now: &Now) -> bool {
+    let ready = first_slot(shard.window).ok().and_then(|slot| slot.checked_add(SEED_HASHES as u64));
+    shard.state() == Some(ShardState::Committed) && ready.is_some_and(|slot| now.slot >= slot)
 }
 
 /// Half of the time to commit is gone: giving back costs less now than later.

@@ -5,11 +5,15 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{ErrorKind, Write},
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 use solana_pubkey::Pubkey;
 
 use crate::error::{Result, WorkerError};
+
+/// Inputs that came less than this ago stay.
+const YOUNG: Duration = Duration::from_secs(86_400);
 
 /// The data folder; holds the lock for as long as it lives.
 #[derive(Debug)]
@@ -117,16 +121,32 @@ impl Store {
         get(&self.input_path(root))
     }
 
-    /// Removes every input but those with these roots. Blocking.
+    /// Removes every input but those with these roots, and those that came less than a day ago: somebody may be about to
+    /// use them. Blocking.
     ///
     /// # Errors
     /// [`WorkerError::Io`].
     pub fn keep_inputs(&self, roots: &[[u8; 32]]) -> Result<()> {
+        self.keep_inputs_since(roots, SystemTime::now().checked_sub(YOUNG).unwrap_or(SystemTime::UNIX_EPOCH))
+    }
+
+    /// Removes inputs that were written before `since`, but not those with these roots. What is half written is
+    /// another's work: only a start removes it.
+    fn keep_inputs_since(&self, roots: &[[u8; 32]], since: SystemTime) -> Result<()> {
         let kept: Vec<_> = roots.iter().map(|root| self.input_path(root)).collect();
         let what = || format!("reading {}", self.inputs.display());
         for entry in fs::read_dir(&self.inputs).map_err(WorkerError::io(what()))? {
-            let path = entry.map_err(WorkerError::io(what()))?.path();
-            if !kept.contains(&path) {
+            let entry = entry.map_err(WorkerError::io(what()))?;
+            let path = entry.path();
+            if kept.contains(&path) || is_partial(&path) {
+                continue;
+            }
+            let written = match entry.metadata().and_then(|metadata| metadata.modified()) {
+                Ok(written) => written,
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(WorkerError::io(what())(error)),
+            };
+            if written < since {
                 remove(&path)?;
             }
         }
@@ -134,10 +154,15 @@ impl Store {
     }
 }
 
+fn is_partial(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "part")
+}
+
 fn put(path: &Path, bytes: &[u8]) -> Result<()> {
     let what = || format!("writing {}", path.display());
+    // A name of its own: two that write the same file at once don't write into each other's.
     let mut beside = path.as_os_str().to_owned();
-    beside.push(".part");
+    beside.push(format!(".{:016x}.part", rand::random::<u64>()));
     let beside = PathBuf::from(beside);
     let write = || -> std::io::Result<()> {
         let mut file = File::create(&beside)?;
@@ -150,7 +175,7 @@ fn put(path: &Path, bytes: &[u8]) -> Result<()> {
         }
         Ok(())
     };
-    write().map_err(WorkerError::io(what()))
+    write().inspect_err(|_| drop(fs::remove_file(&beside))).map_err(WorkerError::io(what()))
 }
 
 fn get(path: &Path) -> Result<Option<Vec<u8>>> {
@@ -175,7 +200,7 @@ fn remove_partial(folder: &Path) -> Result<()> {
     let what = || format!("reading {}", folder.display());
     for entry in fs::read_dir(folder).map_err(WorkerError::io(what()))? {
         let path = entry.map_err(WorkerError::io(what()))?.path();
-        if path.extension().is_some_and(|extension| extension == "part") {
+        if is_partial(&path) {
             remove(&path)?;
         }
     }
@@ -183,6 +208,7 @@ fn remove_partial(folder: &Path) -> Result<()> {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "test code")]
 mod tests {
     use super::*;
 
@@ -214,7 +240,12 @@ mod tests {
         let store = Store::open(folder.path()).unwrap();
         store.put_input(&[1; 32], b"a").unwrap();
         store.put_input(&[2; 32], b"b").unwrap();
-        store.keep_inputs(&[[2; 32]]).unwrap();
+        store.keep_inputs(&[]).unwrap();
+        assert!(store.input(&[1; 32]).unwrap().is_some(), "just written");
+        let half = folder.path().join("inputs").join("x.0123.part");
+        fs::write(&half, b"h").unwrap();
+        store.keep_inputs_since(&[[2; 32]], SystemTime::now() + YOUNG).unwrap();
+        assert!(half.exists(), "another's work");
         assert_eq!((store.input(&[1; 32]).unwrap(), store.input(&[2; 32]).unwrap()), (None, Some(b"b".to_vec())));
     }
 }

@@ -20,7 +20,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    answer::sweep,
+    answer::{close_evidence, strays},
     chain::{Chain, overtaken, told},
     config::ValidatorConfig,
     context::{JobContext, lock},
@@ -43,6 +43,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 /// Shards that are checked at the same time, in all and of one provider.
 const CHECKS: usize = 64;
 const CHECKS_PER_PROVIDER: usize = 8;
+/// Evidence accounts of an earlier run are closed so long after the start.
+const SWEEP: Duration = Duration::from_secs(600);
 /// Shards whose cranks are turned at the same time.
 const CRANKS: usize = 32;
 /// Notifications that come within this time are one.
@@ -138,8 +140,8 @@ pub(crate) struct Seen {
 }
 
 impl Validator {
-    /// Starts a daemon. It closes evidence accounts that an earlier run of the same key left; so don't run two with
-    /// one key, nor a provider's operator key.
+    /// Starts a daemon. After a while it closes evidence accounts that an earlier run of the same key left; so don't run
+    /// two with one key, nor a provider's operator key.
     ///
     /// # Errors
     /// A configuration that contradicts itself, a chain or market that is not there, a backend that fails its
@@ -161,6 +163,10 @@ impl Validator {
             return Err(WorkerError::Config {
                 why: format!("a rate of {} checks nothing, or more than all", config.rate),
             });
+        }
+        if config.accepted_verifiers.is_empty() {
+            let why = "no verifier is accepted, so no result would be checked; name at least one".to_owned();
+            return Err(WorkerError::Config { why });
         }
         let tested = backend.clone();
         blocking(&TaskTracker::new(), move || self_test(tested.as_ref())).await?;
@@ -199,12 +205,15 @@ impl Validator {
         // Trouble that is of no shard.
         let whole = (self.config.market, Work::Crank);
         let work = async {
+            // Evidence that was there at the start and is there later on is nobody's: not of this run, and of no other
+            // that is at work with the same key.
+            let mut left: Option<(Instant, Vec<Pubkey>)> = None;
             let mut swept = false;
             loop {
                 if !swept {
-                    match sweep(&self.chain, None).await {
-                        Ok(()) => swept = true,
-                        Err(error) => self.tell_trouble(None, whole, &error),
+                    match self.sweep(&mut left).await {
+                        Ok(done) => swept = done,
+                        Err(error) => self.tell_trouble(None, (self.config.market, Work::Check), &error),
                     }
                 }
                 match self.round().await {
@@ -224,6 +233,23 @@ impl Validator {
         self.tasks.close();
         self.tasks.wait().await;
         self.events.tell(None, None, What::Stopped);
+    }
+
+    /// Closes the evidence accounts that an earlier run left. True when that is done.
+    async fn sweep(&self, left: &mut Option<(Instant, Vec<Pubkey>)>) -> Result<bool> {
+        let Some((at, seen)) = left else {
+            let found = strays(&self.chain, None).await?;
+            let none = found.is_empty();
+            *left = Some((Instant::now(), found));
+            return Ok(none);
+        };
+        if at.elapsed() < SWEEP {
+            return Ok(false);
+        }
+        for address in seen {
+            close_evidence(&self.chain, None, None, address).await?;
+        }
+        Ok(true)
     }
 
     /// One look at every shard in work.
@@ -281,7 +307,9 @@ impl Validator {
     /// Whether a committed root is there that was not checked yet.
     fn wants_check(&self, seen: &Seen) -> bool {
         let committed = matches!(seen.account.state(), Some(ShardState::Committed | ShardState::Sampled));
-        committed && lock(&self.checked).get(&seen.shard.shard) != Some(&seen.account.root)
+        // Another verifier's kernel of the same number may be another function: nobody is judged by the wrong one.
+        let known = self.config.accepted_verifiers.contains(&seen.job.job.terms.verifier);
+        committed && known && lock(&self.checked).get(&seen.shard.shard) != Some(&seen.account.root)
     }
 
     async fn look_at(self: &Arc<Self>, seen: &Seen, work: Work, now: &Now) {
@@ -302,7 +330,13 @@ impl Validator {
                     self.events.tell(Some(seen.shard), None, What::Unavailable { message });
                 }
             }
-            Err(error) => self.tell_trouble(Some(seen.shard), key, &error),
+            Err(error) => {
+                // Computing it once more would change nothing.
+                if matches!(error, WorkerError::VerifierDisagrees { .. }) {
+                    lock(&self.checked).insert(seen.shard.shard, seen.account.root);
+                }
+                self.tell_trouble(Some(seen.shard), key, &error);
+            }
         }
     }
 

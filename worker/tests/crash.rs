@@ -304,6 +304,102 @@ proptest! {
     }
 }
 
+/// A lost claim is one that was ours and ended without a commitment: not a race that another won, nor a settled shard.
+#[test]
+fn claims_that_ended_without_a_commitment_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Journal::open(&folder.path().join("journal")).unwrap();
+    let shard = |job: u8, index: u8| ShardRef { job: key(job), index: u32::from(index), shard: key(job + index) };
+    let walk = |shard: ShardRef, states: &[State]| {
+        journal.open_obligation(&shard, State::Claiming, 1).unwrap();
+        for state in states {
+            assert!(journal.advance(&shard.shard, *state).unwrap());
+        }
+    };
+    let hour = std::time::Duration::from_secs(3_600);
+    walk(shard(10, 0), &[State::GivenBack]);
+    walk(shard(10, 1), &[State::Claimed, State::Computed, State::Committed, State::Sampled, State::Settled]);
+    walk(shard(10, 2), &[State::Claimed, State::Committed, State::Slashed]);
+    assert_eq!((journal.losses_of(&key(10)).unwrap(), journal.losses_within(hour).unwrap()), (0, 0));
+    walk(shard(10, 3), &[State::Claimed, State::GivenBack]);
+    walk(shard(20, 0), &[State::Claimed, State::Computed, State::GivenBack, State::GivenBack]);
+    walk(shard(20, 0), &[State::Claimed, State::GivenBack]);
+    assert_eq!((journal.losses_of(&key(10)).unwrap(), journal.losses_of(&key(20)).unwrap()), (1, 2));
+    assert_eq!(journal.losses_within(hour).unwrap(), 3);
+}
+
+#[test]
+fn computations_that_end_the_process_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let shard = ShardRef { job: key(1), index: 0, shard: key(2) };
+    let attempts = |journal: &Journal| journal.get(&shard.shard).unwrap().unwrap().attempts;
+    let journal = Journal::open(&path).unwrap();
+    journal.open_obligation(&shard, State::Claimed, 1).unwrap();
+    for _ in 0..3 {
+        journal.begin_attempt(&shard.shard).unwrap();
+        journal.end_attempt(&shard.shard).unwrap();
+    }
+    assert_eq!(attempts(&journal), 0);
+    journal.begin_attempt(&shard.shard).unwrap();
+    drop(journal);
+    let journal = Journal::open(&path).unwrap();
+    journal.begin_attempt(&shard.shard).unwrap();
+    drop(journal);
+    let journal = Journal::open(&path).unwrap();
+    assert_eq!(attempts(&journal), 2);
+    // A new claim begins anew.
+    journal.advance(&shard.shard, State::GivenBack).unwrap();
+    journal.open_obligation(&shard, State::Claiming, 1).unwrap();
+    assert_eq!(attempts(&journal), 0);
+    journal.probe().unwrap();
+    journal.probe().unwrap();
+}
+
+/// A worker that was stopped with the first schema goes on with this one.
+#[test]
+fn an_older_journal_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let shard = ShardRef { job: key(1), index: 0, shard: key(2) };
+    let journal = Journal::open(&path).unwrap();
+    journal.open_obligation(&shard, State::Claimed, 7).unwrap();
+    drop(journal);
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection
+        .execute_batch("DROP TABLE losses; DROP TABLE probe; ALTER TABLE obligations DROP COLUMN attempts;")
+        .unwrap();
+    connection.pragma_update(None, "user_version", 1).unwrap();
+    drop(connection);
+    let row = Journal::open(&path).unwrap().get(&shard.shard).unwrap().unwrap();
+    assert_eq!((row.state, row.price, row.attempts), (State::Claimed, 7, 0));
+}
+
+/// What is drawn in minutes waits for nothing that takes hours, and what is only the chain's trouble ends no claim.
+#[test]
+fn drawing_comes_before_computing_and_troubles_release_nothing() {
+    let mut world = World::new();
+    let mut shard = Shard::zeroed();
+    (shard.provider, shard.state, shard.window) = (world.provider_key, ShardState::Committed as u8, 200);
+    let step =
+        |world: &World, shard: &Shard, here| next(&world.provider_key, &world.job.terms, Some(shard), here, &world.now);
+    let lost = Here::default();
+    world.now.slot = 200 * 64 + 11;
+    assert_eq!(step(&world, &shard, lost), Step::Compute);
+    world.now.slot = 200 * 64 + 12;
+    assert_eq!(step(&world, &shard, lost), Step::Draw);
+    assert_eq!(step(&world, &shard, Here { has_result: true, ..lost }), Step::Draw);
+    shard.state = ShardState::Sampled as u8;
+    assert_eq!(step(&world, &shard, lost), Step::Compute);
+
+    (shard.state, shard.claimed_at) = (ShardState::Claimed as u8, world.now.time - 500);
+    assert_eq!(step(&world, &shard, lost), Step::Compute);
+    assert_eq!(step(&world, &shard, Here { compute_failed: true, ..lost }), Step::Release);
+    shard.claimed_at = world.now.time - 100;
+    assert_eq!(step(&world, &shard, Here { compute_failed: true, ..lost }), Step::Compute);
+    assert_eq!(step(&world, &shard, Here { uncomputable: true, ..lost }), Step::Release);
+}
+
 #[test]
 fn a_newer_journal_is_refused() {
     let folder = tempfile::tempdir().unwrap();

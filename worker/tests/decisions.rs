@@ -8,6 +8,7 @@ use assay_kernels::registry;
 use assay_settlement::{CostClass, EXPERIMENTAL, Job, Market, PAUSED, Provider, Shard, ShardState, rules::time::Now};
 use assay_worker::{
     ProviderConfig,
+    effort::Speeds,
     eligibility::{Offer, Skip, View, order},
 };
 use bytemuck::Zeroable;
@@ -24,6 +25,8 @@ struct World {
     market: Market,
     job: Job,
     now: Now,
+    speeds: Speeds,
+    queued_seconds: u64,
 }
 
 fn key(byte: u8) -> Pubkey {
@@ -50,11 +53,15 @@ impl World {
         t.class[0] = bytemuck::cast::<_, CostClass>(geometry.class[0]);
         (t.leaves, t.shard_leaves, t.shards) = (2, 1, 2);
         (t.price_start, t.price_max, t.ramp_seconds, t.created_at, t.expires_at) = (400, 1_000, 600, 1_000, 9_000);
-        (t.collateral_bps, t.amplification_bps) = (15_000, 10_000);
+        (t.collateral_bps, t.amplification_bps, t.execute_seconds) = (15_000, 10_000, 600);
         let mut provider = Provider::zeroed();
         (provider.operators[1], provider.staked, provider.locked) = (operator_key, 2_000, 500);
         let now = Now { time: 1_300, slot: 100, last_restart_slot: 0 };
-        Self { config, operator: operator_key, provider, market: Market::zeroed(), job, now }
+        // A shard is 128 cells of 16 iterations.
+        let speeds = [(1, 2_048)].into_iter().collect();
+        config.min_execute_seconds = 500;
+        let market = Market::zeroed();
+        Self { config, operator: operator_key, provider, market, job, now, speeds, queued_seconds: 0 }
     }
 
     fn view(&self) -> View<'_> {
@@ -65,6 +72,8 @@ impl World {
             provider: &self.provider,
             market: &self.market,
             now: &self.now,
+            speeds: &self.speeds,
+            queued_seconds: self.queued_seconds,
         }
     }
 
@@ -74,7 +83,7 @@ impl World {
         change(&mut world);
         let view = world.view();
         view.job(&world.job)?;
-        view.shard(&world.job, None)
+        view.shard(&world.job, 0, None)
     }
 }
 
@@ -106,12 +115,45 @@ fn every_reason_not_to_claim() {
     assert_eq!(World::judge(|w| w.provider.locked = 951), Err(Skip::NotEnoughStake { free: 1_049, needed: 1_050 }));
 }
 
+/// A renter who leaves too little time would get the penalty of every claim.
+#[test]
+fn deadlines_that_can_not_be_met() {
+    let short = |seconds, needed| Err(Skip::TooLittleTime { seconds, needed });
+    assert_eq!(World::judge(|w| w.job.terms.execute_seconds = 1), short(1, 503));
+    assert_eq!(World::judge(|w| w.job.terms.execute_seconds = 502), short(502, 503));
+    assert!(World::judge(|w| w.job.terms.execute_seconds = 503).is_ok());
+    // What waits before it, and a slower backend.
+    assert_eq!(World::judge(|w| w.queued_seconds = 33), short(600, 602));
+    assert_eq!(World::judge(|w| w.speeds = [(1, 60)].into_iter().collect()), short(600, 605));
+    assert_eq!(World::judge(|w| w.speeds = Speeds::default()), Err(Skip::SpeedUnknown));
+    // The default asks for ten minutes at least.
+    let config = World::new().config;
+    let default = ProviderConfig::new(config.cluster, config.operator, key(8), key(7), PathBuf::from("unused"));
+    assert_eq!((default.min_execute_seconds, default.max_result_bytes), (600, 2 << 30));
+}
+
+#[test]
+fn more_bytes_than_this_machine_takes() {
+    let bytes = World::judge(|w| w.config.max_result_bytes = 0);
+    let Err(Skip::TooLarge { what: "results", bytes, limit: 0 }) = bytes else { panic!("{bytes:?}") };
+    assert!(World::judge(|w| w.config.max_result_bytes = bytes).is_ok());
+    let refused = World::judge(|w| w.config.max_result_bytes = bytes - 1);
+    assert_eq!(refused, Err(Skip::TooLarge { what: "results", bytes, limit: bytes - 1 }));
+    let inputs = World::judge(|w| {
+        w.config.max_input_bytes = 2_047;
+        w.job.terms.inputs = 2;
+        w.job.terms.input[0].bytes = 1_024;
+        w.job.terms.input[1].bytes = 1_024;
+    });
+    assert_eq!(inputs, Err(Skip::TooLarge { what: "inputs", bytes: 2_048, limit: 2_047 }));
+}
+
 #[test]
 fn a_given_back_shard_has_its_own_ramp() {
     let world = World::new();
     let mut shard = Shard::zeroed();
     (shard.claims, shard.ramp_from) = (1, 1_200);
-    let offer = world.view().shard(&world.job, Some(&shard));
+    let offer = world.view().shard(&world.job, 0, Some(&shard));
     assert_eq!(offer, Ok(Offer { price: 500, collateral: 750 }));
 }
 

@@ -1,16 +1,17 @@
 //! What the result server gives out, and what it does not.
 #![allow(clippy::arithmetic_side_effects, clippy::unwrap_used, reason = "test code")]
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use assay_worker::{
     events::ShardRef,
     fetch::Fetcher,
     journal::{Journal, State},
-    server::{Shelf, serve},
+    server::{Bounds, Shelf, serve, serve_within},
     store::Store,
 };
 use solana_pubkey::Pubkey;
+use tokio::{io::AsyncReadExt, net::TcpStream};
 use tokio_util::sync::CancellationToken;
 
 fn shard(index: u8) -> ShardRef {
@@ -81,6 +82,32 @@ async fn only_committed_results_are_served() {
     assert_eq!(fetcher.get(&url, 199_999).await.unwrap_err().code(), "fetch-mismatch");
     assert_eq!(fetcher.get(&url, 200_001).await.unwrap_err().code(), "fetch-mismatch");
 
+    stop.cancel();
+    task.await.unwrap();
+}
+
+/// Connections that say nothing end by themselves, and more than so many are not let in.
+#[tokio::test]
+async fn idle_connections_are_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(Store::open(folder.path()).unwrap());
+    let shelf = Shelf { journal: Journal::open(store.journal()).unwrap(), store };
+    let stop = CancellationToken::new();
+    let bounds = Bounds { total: 2, per_address: 8, idle: Duration::from_millis(200) };
+    let (address, task) = serve_within(bounds, ([127, 0, 0, 1], 0).into(), shelf, stop.clone()).await.unwrap();
+    let mut idle = Vec::new();
+    for _ in 0..2 {
+        idle.push(TcpStream::connect(address).await.unwrap());
+    }
+    // Full: closed at once, or let in after the idle ones have gone; each ends without a byte.
+    idle.push(TcpStream::connect(address).await.unwrap());
+    for mut connection in idle {
+        let mut bytes = Vec::new();
+        let ended = tokio::time::timeout(Duration::from_secs(30), connection.read_to_end(&mut bytes)).await.unwrap();
+        assert!(ended.is_err() || bytes.is_empty());
+    }
+    let health = reqwest::get(format!("http://{address}/v1/health")).await.unwrap();
+    assert_eq!(health.status().as_u16(), 200);
     stop.cancel();
     task.await.unwrap();
 }

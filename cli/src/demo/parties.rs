@@ -27,6 +27,8 @@ pub const CHALLENGE_SECONDS: u32 = 20;
 pub const RESPONSE_SECONDS: u32 = 120;
 /// How often the daemons ask the chain.
 const POLL: Duration = Duration::from_millis(500);
+/// Least seconds from claim to commitment: the demonstration's jobs are small and its renter is no stranger.
+const MIN_EXECUTE_SECONDS: u32 = 10;
 /// Base units of one token.
 pub const UNIT: u64 = 1_000_000;
 /// What the renter brings.
@@ -204,6 +206,7 @@ impl Daemons {
             );
             config.accepted_verifiers = vec![VERIFIER];
             config.max_claims = OBLIGATIONS;
+            config.min_execute_seconds = MIN_EXECUTE_SECONDS;
             config.max_obligations = if worker.honest { OBLIGATIONS } else { FORGER_OBLIGATIONS };
             config.bind = SocketAddr::from(([127, 0, 0, 1], worker.port));
             config.allow_experimental = true;
@@ -217,6 +220,7 @@ impl Daemons {
         }
         let mut config =
             ValidatorConfig::new(context.cluster.clone(), parties.validator.clone(), parties.market.address);
+        config.accepted_verifiers = vec![VERIFIER];
         config.allow_local_urls = true;
         config.poll = POLL;
         let events = Events::default();

@@ -6,13 +6,15 @@ use assay_client::{
     accounts::text,
     answer::{InputTrees, ShardTree, geometry},
 };
-use assay_settlement::{Shard, ShardState, rules::draw::Place};
+use assay_settlement::{Shard, ShardState, error::AssayError, rules::draw::Place};
 use rand::Rng;
 
 use super::{Seen, Validator};
 use crate::{
     answer::adjudicate,
+    chain::refusal,
     context::JobContext,
+    effort::shard_bytes,
     eligibility::kernel,
     error::{Result, WorkerError},
     events::What,
@@ -35,8 +37,10 @@ impl Validator {
         }
         let provider = self.provider(&seen.account.provider).await?;
         let endpoint = text(&provider.endpoint).trim_end_matches('/').to_owned();
+        let no_length = || WorkerError::Job { job: seen.shard.job, why: "its shards have no length".to_owned() };
+        let bytes = shard_bytes(terms, seen.shard.index).ok_or_else(no_length)?;
         let url = format!("{endpoint}/v1/shards/{}/result", seen.shard.shard);
-        let bytes = self.fetcher.get(&url, shard_bytes(&seen.job, seen.shard.index)?).await?;
+        let bytes = self.fetcher.get(&url, bytes).await?;
         let (job, shard, account) = (seen.job.clone(), seen.shard, seen.account);
         let result = blocking(&self.tasks, move || {
             let tree = tree(&job.job.terms, shard.index, &shard.shard, &account.provider, bytes);
@@ -85,28 +89,22 @@ impl Validator {
     ) -> Result<()> {
         let shard = seen.shard;
         self.events.tell(Some(shard), None, What::Forged { leaf: place.leaf, cell: place.cell });
-        let judged = adjudicate(&self.chain, None, &seen.job.job, shard, result, inputs, place).await?;
+        let judged = match adjudicate(&self.chain, None, &seen.job.job, shard, result, inputs, place).await {
+            // The verifier found the cell right, and nobody had demanded it.
+            Err(error) if refusal(&error) == Some(AssayError::NotDemanded) => {
+                return Err(WorkerError::VerifierDisagrees { leaf: place.leaf, cell: place.cell });
+            }
+            judged => judged?,
+        };
         let account = self.chain.reader.shard(&shard.job, shard.index).await?;
         let Some(account) = account.filter(|account| account.state() == Some(ShardState::Slashed)) else {
             // It landed, so the judge found the cell right: a demanded one, answered by us.
-            let why = "the judge on chain found the cell right: this machine computes wrong".to_owned();
-            return Err(WorkerError::Backend { why, broken: true });
+            return Err(WorkerError::VerifierDisagrees { leaf: place.leaf, cell: place.cell });
         };
         let bounty = if account.bounty_to == self.chain.me() { account.owed_bounty } else { 0 };
         self.events.tell(Some(shard), Some(judged.signature), What::Convicted { bounty });
         self.collect(&Seen { shard, account, job: seen.job.clone() }).await
     }
-}
-
-/// Bytes of a shard's result.
-fn shard_bytes(job: &JobContext, index: u32) -> Result<u64> {
-    let terms = &job.job.terms;
-    let geometry = geometry(terms);
-    let wrong = || WorkerError::Job { job: job.key, why: "its shards have no length".to_owned() };
-    let range = terms.shard(index).ok_or_else(wrong)?;
-    let end = range.first_leaf.checked_add(range.leaves).ok_or_else(wrong)?;
-    let (from, to) = geometry.bytes_before(range.first_leaf).zip(geometry.bytes_before(end)).ok_or_else(wrong)?;
-    to.checked_sub(from).ok_or_else(wrong)
 }
 
 /// Computes leaves again on the backend and, where bytes differ, the cell by the reference. Blocking.

@@ -1,0 +1,187 @@
+//! How much work a shard is and how long it takes on this machine's backend: measured at the start for each kernel, so
+//! that no claim is made whose deadline can't be met, and no computation goes on for long without a look at the clock.
+
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::{Duration, Instant},
+};
+
+use assay_client::answer::geometry;
+use assay_kernels::{
+    escape_time::{self, EscapeTime},
+    executor::{Backend, Inputs},
+    gemm_i8::{self, GemmI8},
+    kernel::Kernel,
+    registry,
+};
+use assay_settlement::JobTerms;
+
+/// A measurement counts once it took this long; shorter ones mostly measure how a device is started.
+const LONG_ENOUGH: Duration = Duration::from_millis(50);
+/// Rows of the largest test image, and rows and columns of the largest test product.
+const LARGEST: u32 = 4_096;
+/// Pixels along a row of the test image, and its iterations.
+const IMAGE_WIDTH: u32 = 512;
+const IMAGE_ITERATIONS: u32 = 1_024;
+/// Terms of an element of the test product.
+const PRODUCT_DEPTH: u32 = 1_024;
+
+/// Work of one cell of cost 1: iterations or multiplications at most. None for a kernel that is not known here.
+pub fn cell_work(kernel: u16, params: &[u8]) -> Option<u64> {
+    match kernel {
+        EscapeTime::ID => Some(u64::from(EscapeTime::parse(params).ok()?.max_iter)),
+        GemmI8::ID => Some(u64::from(GemmI8::parse(params).ok()?.k)),
+        _ => None,
+    }
+}
+
+/// Work of leaves of a job: their cells by cost, times [`cell_work`]. None for unknown kernels and leaves.
+pub fn work_units(terms: &JobTerms, leaves: Range<u64>) -> Option<u64> {
+    let geometry = geometry(terms);
+    let weight = geometry.weight_before(leaves.end)?.checked_sub(geometry.weight_before(leaves.start)?)?;
+    weight.checked_mul(cell_work(terms.kernel_id, terms.params())?)
+}
+
+/// The leaves of a shard, job-wide.
+pub fn leaves_of(terms: &JobTerms, index: u32) -> Option<Range<u64>> {
+    let shard = terms.shard(index)?;
+    Some(shard.first_leaf..shard.first_leaf.checked_add(shard.leaves)?)
+}
+
+/// Bytes of leaves of a job.
+pub fn bytes_of(terms: &JobTerms, leaves: Range<u64>) -> Option<u64> {
+    let geometry = geometry(terms);
+    geometry.bytes_before(leaves.end)?.checked_sub(geometry.bytes_before(leaves.start)?)
+}
+
+/// Bytes of a shard's result.
+pub fn shard_bytes(terms: &JobTerms, index: u32) -> Option<u64> {
+    bytes_of(terms, leaves_of(terms, index)?)
+}
+
+/// Bytes of all inputs of a job.
+pub fn input_bytes(terms: &JobTerms) -> u64 {
+    terms.input.iter().take(usize::from(terms.inputs)).fold(0, |sum, input| sum.saturating_add(input.bytes))
+}
+
+/// What a backend computes in a second, by kernel, in units of [`work_units`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Speeds(BTreeMap<u16, u64>);
+
+impl FromIterator<(u16, u64)> for Speeds {
+    fn from_iter<I: IntoIterator<Item = (u16, u64)>>(speeds: I) -> Self {
+        Self(speeds.into_iter().collect())
+    }
+}
+
+impl Speeds {
+    /// Measures a backend with growing jobs of each kernel. A kernel that it fails on has no speed. Blocking; about a
+    /// second.
+    pub fn measure(backend: &dyn Backend) -> Self {
+        let kernels = [EscapeTime::ID, GemmI8::ID];
+        kernels.into_iter().filter_map(|kernel| Some((kernel, measure(backend, kernel)?))).collect()
+    }
+
+    /// Seconds that a shard takes, rounded up; None where the kernel's speed is not known.
+    pub fn seconds(&self, terms: &JobTerms, index: u32) -> Option<u64> {
+        let speed = self.0.get(&terms.kernel_id).copied().filter(|speed| *speed > 0)?;
+        Some(work_units(terms, leaves_of(terms, index)?)?.div_ceil(speed))
+    }
+
+    /// Leaves of a shard that take about `time`; at least 1.
+    pub fn leaves_in(&self, terms: &JobTerms, leaves: &Range<u64>, time: Duration) -> u64 {
+        let count = leaves.end.saturating_sub(leaves.start);
+        let fit = || {
+            let speed = u128::from(*self.0.get(&terms.kernel_id)?);
+            let work = u128::from(work_units(terms, leaves.clone())?);
+            let done = speed.checked_mul(time.as_millis())?.checked_mul(u128::from(count))? / 1_000;
+            u64::try_from(done.checked_div(work)?).ok()
+        };
+        fit().unwrap_or(1).clamp(1, count.max(1))
+    }
+}
+
+/// Params and inputs of a test job with `rows` rows.
+fn test_job(kernel: u16, rows: u32) -> Option<(Vec<u8>, Vec<u8>)> {
+    match kernel {
+        EscapeTime::ID => {
+            // All of it inside the set, where every pixel takes all iterations.
+            let (width, max_iter) = (IMAGE_WIDTH, IMAGE_ITERATIONS);
+            let image = escape_time::Params { width, height: rows, max_iter, x0: 0, y0: 0, step: 1 };
+            Some((image.to_bytes().to_vec(), Vec::new()))
+        }
+        GemmI8::ID => {
+            let product = gemm_i8::Params { m: rows, n: rows, k: PRODUCT_DEPTH };
+            let bytes = u64::from(rows).checked_mul(product.row_bytes())?;
+            Some((product.to_bytes().to_vec(), vec![3; usize::try_from(bytes).ok()?]))
+        }
+        _ => None,
+    }
+}
+
+fn measure(backend: &dyn Backend, kernel: u16) -> Option<u64> {
+    let mut rows = 16u32;
+    loop {
+        let (params, input) = test_job(kernel, rows)?;
+        let geometry = registry::geometry(kernel, &params).ok()?;
+        let leaves = geometry.leaves()?;
+        let work = geometry.weight_before(leaves)?.checked_mul(cell_work(kernel, &params)?)?;
+        let inputs = if input.is_empty() { Inputs::default() } else { Inputs { inputs: [&input, &input, &[], &[]] } };
+        let started = Instant::now();
+        // What a panic left of the backend shows in its self-test.
+        catch_unwind(AssertUnwindSafe(|| backend.run(kernel, &params, &inputs, 0..leaves))).ok()?.ok()?;
+        let took = started.elapsed();
+        if took >= LONG_ENOUGH || rows >= LARGEST {
+            let micros = took.as_micros().max(1);
+            let per_second = u128::from(work).checked_mul(1_000_000)?.checked_div(micros)?;
+            return u64::try_from(per_second).ok().map(|speed| speed.max(1));
+        }
+        rows = rows.saturating_mul(2);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "test code")]
+mod tests {
+    use super::*;
+    use assay_kernels::executor::Cpu;
+    use assay_settlement::CostClass;
+    use bytemuck::Zeroable;
+
+    fn product() -> JobTerms {
+        let params = gemm_i8::Params { m: 64, n: 10, k: 100 }.to_bytes();
+        let geometry = registry::geometry(GemmI8::ID, &params).unwrap();
+        let mut terms = JobTerms::zeroed();
+        (terms.kernel_id, terms.params_len, terms.classes) = (GemmI8::ID, 12, 1);
+        terms.params[..12].copy_from_slice(&params);
+        terms.class[0] = bytemuck::cast::<_, CostClass>(geometry.class[0]);
+        (terms.leaves, terms.shard_leaves, terms.shards) = (10, 4, 3);
+        terms
+    }
+
+    #[test]
+    fn work_is_cells_times_depth() {
+        let terms = product();
+        assert_eq!(work_units(&terms, 0..10), Some(64_000));
+        assert_eq!(leaves_of(&terms, 2), Some(8..10));
+        assert_eq!(
+            (shard_bytes(&terms, 0), shard_bytes(&terms, 2), shard_bytes(&terms, 3)),
+            (Some(1_024), Some(512), None)
+        );
+        let speeds: Speeds = [(GemmI8::ID, 10_000)].into_iter().collect();
+        // 4 leaves of 64 cells of 100 multiplications.
+        assert_eq!((speeds.seconds(&terms, 0), speeds.seconds(&terms, 2)), (Some(3), Some(2)));
+        assert_eq!(Speeds::default().seconds(&terms, 0), None);
+        let in_time = |seconds| speeds.leaves_in(&terms, &(0..10), Duration::from_secs(seconds));
+        assert_eq!((in_time(0), in_time(2), in_time(100)), (1, 3, 10));
+    }
+
+    #[test]
+    fn a_processor_has_a_speed_for_every_kernel() {
+        let speeds = Speeds::measure(&Cpu);
+        assert!(speeds.seconds(&product(), 0).is_some());
+        assert_eq!(speeds.0.len(), registry::AnyKernel::ALL.len());
+    }
+}

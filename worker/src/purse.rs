@@ -1,0 +1,289 @@
+//! Lamports for what is owed: how much evidence may take, whether a claim can be afforded beside what is open, and who
+//! may make an evidence account next when there is not enough for all at once.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use assay_client::{
+    ClientError,
+    answer::{PIECE_BYTES, geometry},
+};
+use assay_kernels::{abi::SOURCE_LEAVES, merkle::CHUNK_BYTES, registry};
+use assay_settlement::{DrawSeed, EVIDENCE_HEADER_BYTES, JobTerms, Shard, constants::MAX_EVIDENCE_BYTES, space_of};
+use tokio::sync::Notify;
+
+use crate::{
+    context::{Context, lock},
+    error::{Result, WorkerError},
+};
+
+/// Bytes that fit the transaction of an inline answer.
+const INLINE_BYTES: u64 = 860;
+/// Lamports of a transaction: its signature, and as much again for a priority fee.
+const FEE: u64 = 10_000;
+/// Transactions of a shard besides its answers, tries that fail included.
+const TRANSACTIONS: u64 = 30;
+/// Transactions of an answer besides the pieces of its evidence, tries that fail included.
+const ANSWER_TRANSACTIONS: u64 = 8;
+/// So long is waited for lamports that other answers hold, before it is told.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The balance is asked this often meanwhile.
+const ASK: Duration = Duration::from_secs(1);
+
+const HASH_BYTES: u64 = 32;
+
+/// Levels of a tree over so many leaves.
+fn depth(leaves: u64) -> u64 {
+    u64::from(u64::BITS.saturating_sub(leaves.saturating_sub(1).leading_zeros()))
+}
+
+/// Most bytes of the evidence account that answering a cell of a job takes, header included; 0 where every answer is
+/// inline. Counts what the cell reads, the paths of it, the cell's leaf and its path.
+pub fn evidence_bytes(terms: &JobTerms) -> u64 {
+    let geometry = geometry(terms);
+    let mut most = 0u64;
+    let mut first = 0u64;
+    let mut reads_any = false;
+    for class in geometry.used_classes() {
+        let mut bytes = u64::from(class.cells_per_leaf)
+            .saturating_mul(u64::from(class.cell_bytes))
+            .saturating_add(depth(terms.shard_leaves).saturating_mul(HASH_BYTES));
+        let reads = registry::reads(terms.kernel_id, terms.params(), first, 0, &mut |read| {
+            reads_any = true;
+            if read.source == SOURCE_LEAVES {
+                return;
+            }
+            let input = terms.input.get(usize::from(read.source)).map_or(0, |input| input.bytes);
+            let levels = depth(input.div_ceil(CHUNK_BYTES as u64));
+            // A run in any place is cut into at most so many aligned ones, each with a path.
+            let runs = depth(read.count).saturating_mul(2).saturating_add(1);
+            bytes = bytes
+                .saturating_add(read.count.saturating_mul(CHUNK_BYTES as u64))
+                .saturating_add(runs.saturating_mul(levels).saturating_mul(HASH_BYTES));
+        });
+        if reads.is_err() {
+            return MAX_EVIDENCE_BYTES as u64;
+        }
+        most = most.max(bytes);
+        first = first.saturating_add(class.cells.div_ceil(u64::from(class.cells_per_leaf).max(1)));
+    }
+    if !reads_any && most <= INLINE_BYTES {
+        return 0;
+    }
+    most.saturating_add(EVIDENCE_HEADER_BYTES as u64).min(MAX_EVIDENCE_BYTES as u64)
+}
+
+/// Most lamports of all fees of a shard's life: its answers to every cell that may be demanded, and the rest.
+pub fn fees(terms: &JobTerms) -> u64 {
+    let cells = u64::from(terms.samples).saturating_add(u64::from(terms.named));
+    let pieces = evidence_bytes(terms).div_ceil(PIECE_BYTES as u64);
+    let answers = cells.saturating_mul(pieces.saturating_add(ANSWER_TRANSACTIONS));
+    answers.saturating_add(TRANSACTIONS).saturating_mul(FEE)
+}
+
+/// Who waits to make an evidence account.
+#[derive(Default)]
+pub(crate) struct Purse {
+    waiting: Mutex<BTreeSet<(i64, u64)>>,
+    next: AtomicU64,
+    changed: Notify,
+    one: tokio::sync::Mutex<()>,
+    rents: Mutex<HashMap<u64, u64>>,
+}
+
+/// The turn to make an evidence account; over when dropped.
+pub(crate) struct Turn<'a> {
+    _place: Waiting<'a>,
+    _one: tokio::sync::MutexGuard<'a, ()>,
+}
+
+struct Waiting<'a> {
+    purse: &'a Purse,
+    place: (i64, u64),
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        lock(&self.purse.waiting).remove(&self.place);
+        self.purse.changed.notify_waiters();
+    }
+}
+
+impl Purse {
+    /// Waits for the turn: one at a time, the one that is due first (unix seconds) before the others.
+    pub async fn turn(&self, due: i64) -> Turn<'_> {
+        let place = (due, self.next.fetch_add(1, Ordering::Relaxed));
+        lock(&self.waiting).insert(place);
+        let waiting = Waiting { purse: self, place };
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.is_first(&place) {
+                let one = self.one.lock().await;
+                // One that is due sooner may have come meanwhile.
+                if self.is_first(&place) {
+                    return Turn { _place: waiting, _one: one };
+                }
+            }
+            changed.await;
+        }
+    }
+
+    fn is_first(&self, place: &(i64, u64)) -> bool {
+        lock(&self.waiting).first() == Some(place)
+    }
+}
+
+impl Context {
+    async fn rent(&self, bytes: u64) -> Result<u64> {
+        if let Some(known) = lock(&self.purse.rents).get(&bytes) {
+            return Ok(*known);
+        }
+        let size = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let rent = self.chain.reader.rpc().minimum_balance(size).await?;
+        lock(&self.purse.rents).insert(bytes, rent);
+        Ok(rent)
+    }
+
+    /// Lamports that a shard may take from now to its end: the rent of evidence (of one cell after the other), and fees.
+    async fn cost(&self, terms: &JobTerms) -> Result<u64> {
+        let evidence = match evidence_bytes(terms) {
+            0 => 0,
+            bytes => self.rent(bytes).await?,
+        };
+        Ok(evidence.saturating_add(fees(terms)))
+    }
+
+    /// Lamports that the key must have to claim one more shard of a job, beside everything that is open.
+    pub async fn lamports_to_claim(&self, terms: &JobTerms) -> Result<u64> {
+        let accounts = [space_of::<Shard>(), space_of::<DrawSeed>()];
+        let mut needed = self.cost(terms).await?;
+        for bytes in accounts {
+            needed = needed.saturating_add(self.rent(u64::try_from(bytes).unwrap_or(u64::MAX)).await?);
+        }
+        for row in self.journal.unfinished()? {
+            let job = self.job(&row.shard.job).await?;
+            needed = needed.saturating_add(self.cost(&job.job.terms).await?);
+        }
+        Ok(needed)
+    }
+
+    /// Waits until an evidence account with this rent may be made: when it is its turn by what is due first, and fees
+    /// remain to finish what is open. The turn lasts until the account is made.
+    ///
+    /// # Errors
+    /// Too few lamports, also after others had time to close theirs.
+    pub async fn turn_for_evidence(&self, due: i64, rent: u64) -> Result<Turn<'_>> {
+        let turn = self.purse.turn(due).await;
+        let mut needed = rent;
+        for row in self.noted(self.journal.unfinished()).unwrap_or_default() {
+            let job = self.job(&row.shard.job).await?;
+            needed = needed.saturating_add(fees(&job.job.terms));
+        }
+        let started = Instant::now();
+        loop {
+            let lamports = self.chain.reader.rpc().balance(&self.chain.me()).await?;
+            if lamports >= needed {
+                return Ok(turn);
+            }
+            if started.elapsed() >= PATIENCE {
+                let why = format!("the next answer, and fees to finish what is open, take {needed}");
+                return Err(WorkerError::Chain(ClientError::InsufficientSol { payer: self.chain.me(), lamports, why }));
+            }
+            tokio::time::sleep(ASK).await;
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "test code")]
+mod tests {
+    use super::*;
+    use assay_client::answer::{Answer, InputData, InputTrees, ShardTree};
+    use assay_kernels::{escape_time, gemm_i8, kernel::Kernel};
+    use assay_settlement::{CostClass, InputTree, Job, rules::draw::Place};
+    use bytemuck::Zeroable;
+    use futures_util::FutureExt;
+    use solana_pubkey::Pubkey;
+    use std::sync::Arc;
+
+    fn job(kernel: u16, params: &[u8], inputs: &[InputData]) -> Job {
+        let geometry = registry::geometry(kernel, params).unwrap();
+        let mut job = Job::zeroed();
+        let t = &mut job.terms;
+        (t.kernel_id, t.classes, t.samples, t.named) = (kernel, 1, 3, 3);
+        t.params_len = u16::try_from(params.len()).unwrap();
+        t.params[..params.len()].copy_from_slice(params);
+        t.class[0] = bytemuck::cast::<_, CostClass>(geometry.class[0]);
+        t.leaves = geometry.leaves().unwrap();
+        (t.shard_leaves, t.shards) = (t.leaves, 1);
+        t.inputs = u8::try_from(inputs.len()).unwrap();
+        for (to, from) in t.input.iter_mut().zip(inputs) {
+            *to = InputTree { root: from.root(), bytes: from.bytes().len() as u64 };
+        }
+        job
+    }
+
+    #[test]
+    fn no_evidence_is_larger_than_expected() {
+        for (m, n, k) in [(1, 1, 1), (5, 70, 1_000), (9, 33, 5_000), (3, 7, 32_768)] {
+            let params = gemm_i8::Params { m, n, k };
+            let input = |rows: u32| {
+                InputData::new(vec![7; usize::try_from(u64::from(rows) * params.row_bytes()).unwrap()]).unwrap()
+            };
+            let inputs = vec![input(m), input(n)];
+            let job = job(gemm_i8::GemmI8::ID, &params.to_bytes(), &inputs);
+            let bytes = vec![0; usize::try_from(params.elements() * 4).unwrap()];
+            let shard = Pubkey::new_from_array([1; 32]);
+            let result = ShardTree::new(&job.terms, 0, &shard, &shard, bytes).unwrap();
+            let inputs = InputTrees::new(&job.terms, inputs).unwrap();
+            let most = evidence_bytes(&job.terms);
+            for leaf in 0..job.terms.leaves {
+                for cell in 0..u32::try_from((params.elements() - leaf * 64).min(64)).unwrap() {
+                    let answer = Answer::build(&job, 0, &result, &inputs, Place { leaf, cell }).unwrap();
+                    let bytes = answer.evidence_account_bytes().unwrap_or(0) as u64;
+                    assert!(bytes <= most, "{m} {n} {k}: cell {cell} of {leaf} takes {bytes}, expected {most}");
+                }
+            }
+            assert!(fees(&job.terms) >= 6 * (most / 1_000) * 5_000);
+        }
+        let image = escape_time::Params { width: 90, height: 90, max_iter: 9, x0: 0, y0: 0, step: 1 };
+        assert_eq!(evidence_bytes(&job(escape_time::EscapeTime::ID, &image.to_bytes(), &[]).terms), 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_due_first_goes_first() {
+        let purse = Arc::new(Purse::default());
+        let held = purse.turn(50).await;
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let tasks: Vec<_> = [30, 10, 20]
+            .into_iter()
+            .map(|due| {
+                let (purse, order) = (purse.clone(), order.clone());
+                tokio::spawn(async move {
+                    let turn = purse.turn(due).await;
+                    lock(&order).push(due);
+                    drop(turn);
+                })
+            })
+            .collect();
+        while lock(&purse.waiting).len() < 4 {
+            tokio::task::yield_now().await;
+        }
+        // One that gives up keeps nobody waiting.
+        assert!(purse.turn(5).now_or_never().is_none());
+        drop(held);
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(*lock(&order), [10, 20, 30]);
+        assert!(lock(&purse.waiting).is_empty());
+    }
+}
