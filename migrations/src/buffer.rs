@@ -11,7 +11,7 @@ use assay_client::{
     send::{Outcome, SendOptions, Sender},
 };
 use assay_kernels::hash::sha256;
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use serde::Serialize;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
@@ -206,9 +206,10 @@ impl<'a> Buffer<'a> {
             ..SendOptions::default()
         };
         let signers: [&(dyn Signer + Sync); 1] = [payer];
-        let mut writes = stream::iter(chunks.iter().filter_map(|index| self.write_instruction(*index)))
-            .map(|instruction| async move { sender.send(&[instruction], &signers, options).await })
-            .buffer_unordered(IN_FLIGHT);
+        let instructions: Vec<Instruction> = chunks.iter().filter_map(|index| self.write_instruction(*index)).collect();
+        // Boxed, because the compiler can't show otherwise that a caller's future can move between threads.
+        let send = |instruction| async move { sender.send(&[instruction], &signers, options).await }.boxed();
+        let mut writes = stream::iter(instructions).map(send).buffer_unordered(IN_FLIGHT);
         while let Some(outcome) = writes.next().await {
             match outcome? {
                 Outcome::Expired { .. } | Outcome::Unknown { .. } => {}
