@@ -239,10 +239,10 @@ mod tests {
 
     #[test]
     fn reads_the_solana_tools_settings() {
-        let text = "---\njson_rpc_url: https://api.devnet.solana.com\nwebsocket_url: ''\nkeypair_path: \"/home/me/id.json\"\ncommitment: confirmed\n";
+        let text = "---\njson_rpc_url: https://api.devnet.solana.com\nwebsocket_url: ''\nkeypair_path: \"keys/id.json\"\ncommitment: confirmed\n";
         let settings = SolanaSettings::parse(text);
         assert_eq!(settings.url.as_deref(), Some("https://api.devnet.solana.com"));
-        assert_eq!(settings.keypair, Some(PathBuf::from("/home/me/id.json")));
+        assert_eq!(settings.keypair, Some(PathBuf::from("keys/id.json")));
         let empty = SolanaSettings::parse("keypair_path: ''\n");
         assert!(empty.url.is_none() && empty.keypair.is_none());
     }

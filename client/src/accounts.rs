@@ -175,14 +175,6 @@ impl Reader {
         self.list(offset_of!(Job, terms).saturating_add(offset_of!(JobTerms, market)), market).await
     }
 
-    /// All jobs of a renter that are not closed.
-    ///
-    /// # Errors
-    /// Of [`Rpc::program_accounts`].
-    pub async fn jobs_of_renter(&self, renter: &Pubkey) -> Result<Vec<(Pubkey, Job)>, ClientError> {
-        self.list(offset_of!(Job, renter), renter).await
-    }
-
     /// All shards of a job that have an account.
     ///
     /// # Errors

@@ -145,14 +145,6 @@ impl Rpc {
         self.inner.get_health().await.map_err(|error| self.fault("getHealth", &error))
     }
 
-    /// The chain's genesis hash: tells clusters apart.
-    ///
-    /// # Errors
-    /// [`ClientError::ChainUnreachable`] or [`ClientError::RpcRefused`].
-    pub async fn genesis_hash(&self) -> Result<Hash, ClientError> {
-        self.read("getGenesisHash", || self.inner.get_genesis_hash()).await
-    }
-
     /// The confirmed slot.
     ///
     /// # Errors

@@ -11,9 +11,11 @@ pub mod chain;
 pub mod scripted;
 pub mod stage;
 mod steps;
+pub mod tape;
 pub mod work;
 pub mod world;
 
 pub use chain::{Actor, Chain, Receipt, Refusal};
+pub use tape::Tape;
 pub use work::{Spec, Task, Work};
 pub use world::{Provider, World, experimental_terms};

@@ -39,21 +39,7 @@ pub const LIFE: u32 = 3 * 86_400;
 
 /// The default percentages with short windows.
 pub fn experimental_terms() -> Terms {
-    Terms {
-        bond_base: 1_000_000,
-        bond_per_kib: 20_000,
-        collateral_bps: 15_000,
-        challenge_seconds: 600,
-        response_seconds: 300,
-        fee_bps: 200,
-        bounty_bps: 1_000,
-        release_min_bps: 200,
-        release_max_bps: 2_000,
-        expiry_bps: 2_500,
-        samples: 3,
-        named: 3,
-        reserved: [0; 48],
-    }
+    assay_migrations::terms::experimental(600, 300)
 }
 
 /// A provider: cold owner, hot operator.

@@ -6,34 +6,20 @@ use assay_cli::{args::Cli, console::Console, context::Context, localnet};
 use assay_client::{cluster::Cluster, token};
 use assay_localnet::Chain;
 use assay_migrations::fund;
+use assay_tests::Tape;
 use clap::Parser;
 use serde_json::Value;
 use solana_keypair::Keypair;
 use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use std::{
-    io::Write,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::Duration,
 };
 
 const SOL: u64 = 1_000_000_000;
 const TOKEN: u64 = 1_000_000;
-
-/// A stream that a test can read.
-#[derive(Clone, Default)]
-struct Tape(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Tape {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 /// A chain with a market of short windows, and a folder.
 struct Scene {
@@ -79,10 +65,10 @@ impl Scene {
         let (out, err) = (Tape::default(), Tape::default());
         let console = Console::new(true, false, Box::new(out.clone()), Box::new(err.clone()));
         let exit = assay_cli::run(&self.cli(&[args, &["--json"]].concat()), &console).await;
-        let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
+        let text = String::from_utf8(out.bytes()).unwrap();
         let document = serde_json::from_str(text.trim())
             .unwrap_or_else(|e| panic!("{args:?}: one document expected: {e}: {text}"));
-        let errors = String::from_utf8(err.0.lock().unwrap().clone()).unwrap();
+        let errors = String::from_utf8(err.bytes()).unwrap();
         Ended { exit, document, errors }
     }
 
@@ -358,7 +344,7 @@ async fn the_demo() {
     let exit =
         assay_cli::run(&Cli::parse_from(["assay", "demo", "--fast", "--seed", "5", "--out", &out]), &console).await;
     assert_eq!(exit, 0);
-    let report: Value = serde_json::from_slice(&tape.0.lock().unwrap()).unwrap();
+    let report: Value = serde_json::from_slice(&tape.bytes()).unwrap();
     let written: Value = serde_json::from_slice(&std::fs::read(Path::new(&out).join("report.json")).unwrap()).unwrap();
     assert_eq!(report["shards_slashed"], written["shards_slashed"]);
     assert!(report["shards_slashed"].as_u64().unwrap() >= 1);

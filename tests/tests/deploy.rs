@@ -19,18 +19,17 @@ use assay_migrations::{
     programs,
 };
 use assay_settlement::seeds;
-use assay_tests::stage::{at_their_ids, embedded, programs as built};
+use assay_tests::{
+    Tape,
+    stage::{at_their_ids, embedded, programs as built},
+};
 use clap::Parser;
 use serde_json::Value;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
 use solana_pubkey::Pubkey;
 use solana_signer::Signer;
-use std::{
-    io::Write,
-    path::Path,
-    sync::{Arc, Mutex},
-};
+use std::path::Path;
 use tokio::sync::Notify;
 
 const SOL: u64 = 1_000_000_000;
@@ -267,20 +266,6 @@ async fn deploying_on_the_agave_test_validator() -> Result<()> {
     all(Chain::TestValidator(TestValidator::start(&path, &at_their_ids(&elfs)).await?)).await
 }
 
-/// A stream that a test can read.
-#[derive(Clone, Default)]
-struct Tape(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Tape {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Runs `assay program ...` with `--json`; exit code and document.
 async fn assay(scene: &Scene, key: &str, args: &[&str]) -> (u8, Value) {
     let chain = ["--json", "-k", key, "--url", scene.chain.rpc_url(), "--ws", scene.chain.ws_url()];
@@ -288,7 +273,7 @@ async fn assay(scene: &Scene, key: &str, args: &[&str]) -> (u8, Value) {
     let out = Tape::default();
     let console = Console::new(true, false, Box::new(out.clone()), Box::new(std::io::sink()));
     let exit = assay_cli::run(&cli, &console).await;
-    let text = out.0.lock().unwrap().clone();
+    let text = out.bytes();
     (exit, serde_json::from_slice(&text).unwrap())
 }
 
