@@ -17,9 +17,9 @@ use assay_settlement::{
 use bytemuck::Zeroable;
 use solana_pubkey::Pubkey;
 
-/// Most bytes of evidence data inline in a v0 transaction of 1,232 bytes: 325 of signature, keys and budget, 8 of
+/// Most bytes of evidence data inline in a v0 transaction of 1,232 bytes: 358 of signature, keys and budget, 8 of
 /// discriminator, 36 of fixed arguments.
-const INLINE_BYTES: usize = 860;
+const INLINE_BYTES: usize = 827;
 /// Bytes of one opening in the arguments.
 const OPENING_ARG_BYTES: usize = 18;
 /// Most bytes that one write to an evidence account carries in a v0 transaction.

@@ -4,6 +4,7 @@ use crate::{MigrationError, Step, fund, programs};
 use assay_client::{
     Reader, ix,
     send::{SendOptions, Sender},
+    token,
 };
 use assay_settlement::{
     seeds,
@@ -137,7 +138,7 @@ async fn market(sender: &Sender, reader: &Reader, payer: &Keypair, plan: &Plan<'
         };
     }
     let owner = payer.pubkey();
-    let open = ix::open_market(owner, owner, plan.market_id, mint, plan.terms, plan.experimental);
+    let open = ix::open_market(owner, owner, plan.market_id, mint, token::SPL_TOKEN, plan.terms, plan.experimental);
     let signature = send(sender, &[open], &[payer]).await?;
     Ok(Step::made(kind, address, signature))
 }

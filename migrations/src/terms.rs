@@ -12,6 +12,7 @@ pub fn standard() -> Terms {
     Terms {
         bond_base: UNIT,
         bond_per_kib: UNIT / 50,
+        post_per_kib: UNIT / 500,
         collateral_bps: 15_000,
         challenge_seconds: 4 * 3_600,
         response_seconds: 12 * 3_600,
@@ -22,7 +23,7 @@ pub fn standard() -> Terms {
         expiry_bps: 2_500,
         samples: 3,
         named: 3,
-        reserved: [0; 48],
+        reserved: [0; 5],
     }
 }
 

@@ -70,7 +70,7 @@ pub fn check(chain: &Chain, mints: &[Pubkey]) {
         assert_eq!((job.active, job.shard_accounts), (active, accounts), "shards of job {key}");
         assert!(job.settled >= settled && job.slashed >= slashed, "counters of job {key}");
         let owed = job.owed(&chain.now()).expect("small sums");
-        assert!(owed.escrow + owed.fees <= held(chain, &job.vault), "vault of job {key}");
+        assert!(owed.total().expect("small sums") <= held(chain, &job.vault), "vault of job {key}");
     }
     assert!(jobs.is_empty(), "shards of jobs that do not exist");
 }

@@ -211,6 +211,7 @@ pub fn request(nonce: u64, params: Vec<u8>, shard_leaves: u64) -> JobRequest {
         locator: String::new(),
         inputs: Vec::new(),
         params,
+        ..JobRequest::default()
     }
 }
 

@@ -33,6 +33,7 @@ impl World {
             locator: "http://127.0.0.1:2".to_owned(),
             inputs: spec.input_trees(),
             params: spec.params.clone(),
+            ..JobRequest::default()
         }
     }
 
@@ -204,7 +205,7 @@ impl World {
         let mut receipts = Vec::new();
         loop {
             let shard = self.shard(task, work.index);
-            let open = assay_settlement::rules::shard::unanswered(&shard, &self.job(task).terms);
+            let open = assay_settlement::rules::judgement::unanswered(&shard, &self.job(task).terms);
             if open == 0 {
                 return receipts;
             }

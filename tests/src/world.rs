@@ -141,7 +141,7 @@ impl World {
             }
             world.give(&actor.id(), TOKENS);
         }
-        let open = ix::open_market(creator.id(), creator.id(), 0, world.mint, terms, true);
+        let open = ix::open_market(creator.id(), creator.id(), 0, world.mint, token::SPL_TOKEN, terms, true);
         world.ok(&[open], &[&creator]);
         for kernel in [1, 2] {
             world.ok(&[ix::register_kernel(creator.id(), VERIFIER, kernel)], &[&creator]);
@@ -305,7 +305,10 @@ impl World {
     /// Opens another market of the same creator.
     pub fn open_another(&mut self, id: u16, mint: Pubkey) -> Pubkey {
         let creator = self.creator.clone();
-        self.ok(&[ix::open_market(creator.id(), creator.id(), id, mint, experimental_terms(), true)], &[&creator]);
+        self.ok(
+            &[ix::open_market(creator.id(), creator.id(), id, mint, token::SPL_TOKEN, experimental_terms(), true)],
+            &[&creator],
+        );
         seeds::market(&creator.id(), id)
     }
 

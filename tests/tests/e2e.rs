@@ -14,7 +14,7 @@ use assay_kernels::{
 };
 use assay_localnet::{Chain, TestValidator};
 use assay_migrations::programs::VERIFIER;
-use assay_settlement::{InputTree, Job, ShardState, instructions::JobRequest, rules::shard::Fault, seeds};
+use assay_settlement::{InputTree, Job, ShardState, instructions::JobRequest, rules::judgement::Fault, seeds};
 use assay_tests::stage::{Forger, Stage, USDC, at_their_ids, embedded, padded, programs, request};
 use assay_worker::{Validator, ValidatorConfig};
 use solana_pubkey::Pubkey;

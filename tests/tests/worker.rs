@@ -11,7 +11,7 @@ use assay_settlement::{
     InputTree, ShardState,
     instructions::JobRequest,
     rules::{
-        shard::Fault,
+        judgement::Fault,
         window::{Window, window_of},
     },
 };

@@ -10,7 +10,8 @@ use assay_settlement::{
     JobTerms, Shard, ShardState,
     rules::{
         draw::Place as CellPlace,
-        shard::{draw_due, execution_deadline, named_due, unanswered},
+        judgement::{draw_due, named_due, unanswered},
+        shard::execution_deadline,
         time::Now,
         window::Window,
     },

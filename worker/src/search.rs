@@ -9,7 +9,8 @@ use assay_settlement::{
     DrawSeed, JobTerms, Shard, ShardState,
     constants::SEED_KEEP_SECONDS,
     rules::{
-        shard::{closable, unanswered},
+        judgement::unanswered,
+        shard::closable,
         time::{Deadline, Now},
     },
 };

@@ -6,7 +6,8 @@ use assay_settlement::{
     constants::{MAX_CELLS, SEED_HASHES},
     rules::{
         draw::Place,
-        shard::{challenge_window, execution_deadline, unanswered},
+        judgement::unanswered,
+        shard::{challenge_window, execution_deadline},
         time::Now,
         window::first_slot,
     },

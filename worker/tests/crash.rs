@@ -6,11 +6,7 @@ use std::collections::BTreeMap;
 
 use assay_settlement::{
     CostClass, Job, Provider, Shard, ShardState,
-    rules::{
-        self,
-        shard::{Claim, Verdict},
-        time::Now,
-    },
+    rules::{self, judgement::Verdict, shard::Claim, time::Now},
     seeds,
 };
 use assay_worker::{
@@ -131,7 +127,8 @@ impl World {
             Step::Answer(cells) => {
                 for place in cells {
                     let number = place.leaf * 8 + u64::from(place.cell);
-                    let verdict = rules::shard::adjudicate(shard, &job.terms, number, true, &key(9), now).unwrap();
+                    let verdict =
+                        rules::judgement::adjudicate(shard, &job.terms, number, true, None, &key(9), now).unwrap();
                     assert_eq!(verdict, Verdict::Answered);
                 }
             }

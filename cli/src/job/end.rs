@@ -37,7 +37,7 @@ pub async fn refund(context: &Context<'_>, owner: &Keypair, address: &Pubkey) ->
     let now = context.reader.now().await?;
     let vault = context.reader.rpc().account(&job.vault).await?;
     let held = vault.and_then(|account| token::amount(&account.data)).unwrap_or(0);
-    let owed = job.owed(&now).and_then(|owed| owed.escrow.checked_add(owed.fees));
+    let owed = job.owed(&now).and_then(|owed| owed.total());
     let free = held.saturating_sub(owed.unwrap_or(held));
     if free == 0 {
         return Ok(None);

@@ -7,7 +7,7 @@ use crate::{
 };
 use assay_client::accounts::text;
 use assay_settlement::{
-    rules::shard::unanswered,
+    rules::judgement::unanswered,
     state::{Job, JobState, Shard, ShardState},
 };
 use serde::Serialize;

@@ -13,7 +13,7 @@ use assay_settlement::{
     constants::{MAX_WATCH_KEYS, NOBODY, URL_BYTES},
     instructions::JobRequest,
     seeds,
-    state::{InputTree, Job, PAUSED},
+    state::{DeliveryMode, InputTree, Job, PAUSED, Silence},
 };
 use serde::Serialize;
 use solana_keypair::Keypair;
@@ -235,6 +235,10 @@ pub async fn create(
             .map(|input| InputTree { root: input.root, bytes: input.bytes.len() as u64 })
             .collect(),
         params: work.params.clone(),
+        delivery: DeliveryMode::None as u8,
+        silence: Silence::Pay as u8,
+        attestor: NOBODY,
+        flags: 0,
     };
     let source = token::associated(&key, &market.data.mint);
     let address = seeds::job(&key, nonce);

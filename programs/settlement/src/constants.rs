@@ -20,6 +20,8 @@ pub const MAX_CELLS: usize = 32;
 pub const MAX_OPERATORS: usize = 4;
 /// Most watch keys of a job.
 pub const MAX_WATCH_KEYS: usize = 2;
+/// Most leaves of a shard that a renter can have posted to the ledger.
+pub const MAX_DEMANDED_LEAVES: usize = 64;
 /// Bytes of a provider's endpoint and of a job's locator (UTF-8 URL, zero padded).
 pub const URL_BYTES: usize = 128;
 /// Most shards of a job.
@@ -74,6 +76,9 @@ pub const BOUNTY_WAIT_SECONDS: u32 = 30 * 86_400;
 /// How long a recorded seed must stay before its rent can be taken back, seconds.
 pub const SEED_KEEP_SECONDS: u32 = 30 * 86_400;
 
+/// Seconds in the queue of a provider's challenges for each transaction that answering one cell takes.
+pub const SECONDS_PER_ANSWER_TRANSACTION: u32 = 2;
+
 /// Slots of a draw window.
 pub const WINDOW_SLOTS: u64 = 64;
 /// Slots between a commitment and the earliest window that can draw its cells.
@@ -89,6 +94,8 @@ pub const RESTART_GRACE_SECONDS: u32 = 3_600;
 pub const UPGRADEABLE_LOADER: Pubkey = anchor_lang::solana_program::bpf_loader_upgradeable::ID;
 /// SPL Token.
 pub const TOKEN_PROGRAM: Pubkey = pubkey!("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA");
+/// SPL Token-2022.
+pub const TOKEN_2022_PROGRAM: Pubkey = pubkey!("TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb");
 /// The associated token account program.
 pub const ASSOCIATED_TOKEN_PROGRAM: Pubkey = pubkey!("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL");
 /// The zero key: "nobody", in fields that hold an optional key.

@@ -27,7 +27,7 @@ pub enum AssayError {
     WrongAddress,
     #[msg("The signer is not allowed to do this")]
     NotAuthorized,
-    #[msg("This mint cannot settle a market: only mints of SPL Token that are initialised")]
+    #[msg("This mint cannot settle a market: it is not an initialised mint of SPL Token or Token-2022")]
     MintNotAllowed,
     #[msg("Market terms are outside the program's caps")]
     TermsOutOfRange,
@@ -115,4 +115,54 @@ pub enum AssayError {
     StillNeeded,
     #[msg("The amount must not be zero")]
     ZeroAmount,
+    #[msg("This mint takes transfer fees: a vault would receive less than it is owed")]
+    MintTransferFee,
+    #[msg("This mint has a transfer hook: a program of somebody else could stop payments")]
+    MintTransferHook,
+    #[msg("This mint has a permanent delegate, who could take escrow and stake out of the vaults")]
+    MintPermanentDelegate,
+    #[msg("This mint can make new accounts frozen: a vault could be born frozen")]
+    MintDefaultState,
+    #[msg("This mint can be paused: nothing could be paid meanwhile")]
+    MintPausable,
+    #[msg("This mint's tokens cannot be transferred")]
+    MintNonTransferable,
+    #[msg("This mint has confidential transfers: what a vault holds could not be read")]
+    MintConfidential,
+    #[msg("This mint has an extension that is not on the program's list of allowed ones")]
+    MintExtension,
+    #[msg("A delivery that the program does not know, or an attestor or a silence rule where the delivery has none")]
+    BadDelivery,
+    #[msg("The renter has accepted this shard: it waits only for its settlement")]
+    Accepted,
+    #[msg("This cell is proven already: it cannot be challenged any more")]
+    AlreadyAnswered,
+    #[msg("This cell has a challenge already")]
+    AlreadyChallenged,
+    #[msg("Only the renter may challenge cells of this job")]
+    ChallengeRestricted,
+    #[msg(
+        "The account is not the challenge of this cell; give the cell's challenge address while the shard has open ones"
+    )]
+    WrongChallenge,
+    #[msg("The challenge is not decided yet")]
+    ChallengeOpen,
+    #[msg("The challenge was answered: its bond goes to the provider and the renter")]
+    ChallengeAnswered,
+    #[msg("This job delivers in another way")]
+    WrongDelivery,
+    #[msg("Leaves of this shard were already demanded")]
+    AlreadyDemanded,
+    #[msg("Leaves must be numbers of this shard in ascending order, at least one, at most 64")]
+    BadLeaves,
+    #[msg("This leaf is posted already")]
+    AlreadyPosted,
+    #[msg("The delivery is decided already")]
+    AlreadyDelivered,
+    #[msg("Demanded leaves are not posted and not overdue yet")]
+    DeliveryOpen,
+    #[msg("There is no proposed authority, or it is somebody else")]
+    NotProposed,
+    #[msg("Debts can be waived only while a vault is frozen: seize them")]
+    NotFrozen,
 }

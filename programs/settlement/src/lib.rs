@@ -62,9 +62,25 @@ pub mod settlement {
     pub fn withdraw_treasury(ctx: Context<WithdrawTreasury>, amount: u64) -> Result<()> {
         instructions::withdraw_treasury(ctx, amount)
     }
+    /// Names who will be a market's authority once it accepts. The market's authority.
+    pub fn propose_authority(ctx: Context<ProposeAuthority>, proposed: Pubkey) -> Result<()> {
+        instructions::propose_authority(ctx, proposed)
+    }
+    /// Takes a market's authority over. Who was proposed.
+    pub fn accept_authority(ctx: Context<AcceptAuthority>) -> Result<()> {
+        instructions::accept_authority(ctx)
+    }
+    /// Closes a market without jobs and providers. The market's authority.
+    pub fn close_market(ctx: Context<CloseMarket>) -> Result<()> {
+        instructions::close_market(ctx)
+    }
     /// Registers a kernel of an immutable verifier. Anyone.
     pub fn register_kernel(ctx: Context<RegisterKernel>, id: u16) -> Result<()> {
         instructions::register_kernel(ctx, id)
+    }
+    /// Closes a kernel's registration. Who paid its rent.
+    pub fn close_kernel(ctx: Context<CloseKernel>) -> Result<()> {
+        instructions::close_kernel(ctx)
     }
     /// Registers the signer as provider. Anyone.
     pub fn register_provider(ctx: Context<RegisterProvider>, profile: ProviderProfile) -> Result<()> {
@@ -82,6 +98,10 @@ pub mod settlement {
     pub fn withdraw_stake(ctx: Context<MoveStake>, amount: u64) -> Result<()> {
         instructions::withdraw_stake(ctx, amount)
     }
+    /// Closes a provider without stake and work. Its owner.
+    pub fn close_provider(ctx: Context<CloseProvider>) -> Result<()> {
+        instructions::close_provider(ctx)
+    }
     /// Creates a job and pays its escrow. Anyone.
     pub fn create_job(ctx: Context<CreateJob>, request: JobRequest) -> Result<()> {
         instructions::create_job(ctx, request)
@@ -89,6 +109,10 @@ pub mod settlement {
     /// Takes no more claims. The renter.
     pub fn cancel_job(ctx: Context<CancelJob>) -> Result<()> {
         instructions::cancel_job(ctx)
+    }
+    /// Replaces the keys that may name cells. The renter.
+    pub fn set_watch_keys(ctx: Context<SetWatchKeys>, keys: [Pubkey; constants::MAX_WATCH_KEYS]) -> Result<()> {
+        instructions::set_watch_keys(ctx, keys)
     }
     /// Claims a shard. An operator.
     pub fn claim_shard(ctx: Context<ClaimShard>, index: u32, terms_hash: [u8; 32], min_price: u64) -> Result<()> {
@@ -122,6 +146,38 @@ pub mod settlement {
     pub fn name_cells(ctx: Context<NameCells>, cells: Vec<u64>) -> Result<()> {
         instructions::name_cells(ctx, cells)
     }
+    /// Demands a cell under a bond. Anyone, or the renter alone where the job says so.
+    pub fn open_challenge(ctx: Context<OpenChallenge>, number: u64) -> Result<()> {
+        instructions::open_challenge(ctx, number)
+    }
+    /// Divides the bond of an answered challenge. Anyone.
+    pub fn pay_challenge(ctx: Context<PayChallenge>) -> Result<()> {
+        instructions::pay_challenge(ctx)
+    }
+    /// Gives a bond back that was won or not answered for. Anyone.
+    pub fn return_bond(ctx: Context<ReturnBond>) -> Result<()> {
+        instructions::return_bond(ctx)
+    }
+    /// Pays a shard at once, whatever is still open. The renter.
+    pub fn accept_shard(ctx: Context<AcceptShard>) -> Result<()> {
+        instructions::accept_shard(ctx)
+    }
+    /// Demands leaves on the ledger and prepays their posting. The renter.
+    pub fn demand_leaves(ctx: Context<DemandLeaves>, leaves: Vec<u64>) -> Result<()> {
+        instructions::demand_leaves(ctx, leaves)
+    }
+    /// Posts a demanded leaf. Anyone.
+    pub fn post_leaf(ctx: Context<PostLeaf>, index: u8, at: u32, path_at: u32, inline: Vec<u8>) -> Result<()> {
+        instructions::post_leaf(ctx, index, at, path_at, inline)
+    }
+    /// Says whether a result arrived. The attestor.
+    pub fn attest_delivery(ctx: Context<AttestDelivery>, arrived: bool) -> Result<()> {
+        instructions::attest_delivery(ctx, arrived)
+    }
+    /// Closes the list of demanded leaves of an ended shard. Anyone.
+    pub fn close_delivery(ctx: Context<CloseDelivery>) -> Result<()> {
+        instructions::close_delivery(ctx)
+    }
     /// Takes a fresh account for evidence. Anyone, for itself.
     pub fn init_evidence(ctx: Context<UseEvidence>, seed: String) -> Result<()> {
         instructions::init_evidence(ctx, seed)
@@ -149,6 +205,10 @@ pub mod settlement {
     /// Moves the debts of a slashed shard. Anyone.
     pub fn seize(ctx: Context<MoveShardMoney>) -> Result<()> {
         instructions::seize(ctx)
+    }
+    /// Gives up debts that a frozen vault keeps from moving. The renter.
+    pub fn waive_debts(ctx: Context<WaiveDebts>) -> Result<()> {
+        instructions::waive_debts(ctx)
     }
     /// Pays the bounty of a slashed shard. Anyone.
     pub fn pay_bounty(ctx: Context<PayBounty>) -> Result<()> {

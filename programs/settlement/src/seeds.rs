@@ -20,6 +20,12 @@ pub const JOB: &[u8] = b"job";
 pub const VAULT: &[u8] = b"vault";
 /// Shard: job, index (u32, little-endian).
 pub const SHARD: &[u8] = b"shard";
+/// Challenge: shard, number of the cell inside the shard (u64, little-endian).
+pub const CHALLENGE: &[u8] = b"challenge";
+/// Vault of a challenge's bond: challenge.
+pub const BOND: &[u8] = b"bond";
+/// Delivery: shard.
+pub const DELIVERY: &[u8] = b"delivery";
 /// DrawSeed: window (u64, little-endian).
 pub const SEED: &[u8] = b"seed";
 
@@ -62,6 +68,18 @@ pub fn vault(job: &Pubkey) -> Pubkey {
 /// Address of a Shard.
 pub fn shard(job: &Pubkey, index: u32) -> Pubkey {
     derive(&[SHARD, job.as_ref(), &index.to_le_bytes()])
+}
+/// Address of the Challenge of a cell.
+pub fn challenge(shard: &Pubkey, cell: u64) -> Pubkey {
+    derive(&[CHALLENGE, shard.as_ref(), &cell.to_le_bytes()])
+}
+/// Address of the vault of a challenge's bond (a token account).
+pub fn bond(challenge: &Pubkey) -> Pubkey {
+    derive(&[BOND, challenge.as_ref()])
+}
+/// Address of the Delivery of a shard.
+pub fn delivery(shard: &Pubkey) -> Pubkey {
+    derive(&[DELIVERY, shard.as_ref()])
 }
 /// Address of a DrawSeed.
 pub fn draw_seed(window: u64) -> Pubkey {

@@ -6,7 +6,7 @@ use assay_settlement::{
     DrawSeed, ShardState,
     constants::{RESTART_GRACE_SECONDS, SEED_KEEP_SECONDS, SLOTS_PER_SECOND},
     error::AssayError as E,
-    rules::shard::Fault,
+    rules::judgement::Fault,
     seeds,
 };
 use assay_tests::{Provider, Refusal, Spec, Task, Work, World, world::STAKE};

@@ -1,7 +1,7 @@
 //! Creating, cancelling, expiring and closing jobs.
 
 use anchor_lang::error::ErrorCode;
-use assay_client::ix;
+use assay_client::{ix, token};
 use assay_kernels::abi::{CostClass, Describe, Geometry, VerifierError};
 use assay_settlement::{Job, Terms, error::AssayError as E, instructions::JobRequest, seeds};
 use assay_tests::{
@@ -305,7 +305,10 @@ fn lamports_sent_to_an_address_beforehand_stop_nothing() {
         fund(&mut w, &[job, shard, seeds::vault(&job), seeds::renter(&fresh.id())]);
         fund(&mut w, &[market, seeds::treasury(&market), provider, seeds::stake(&provider)]);
 
-        w.ok(&[ix::open_market(fresh.id(), fresh.id(), 3, w.mint, experimental_terms(), true)], &[&fresh]);
+        w.ok(
+            &[ix::open_market(fresh.id(), fresh.id(), 3, w.mint, token::SPL_TOKEN, experimental_terms(), true)],
+            &[&fresh],
+        );
         let ours = core::mem::replace(&mut w.market, market);
         let worker = assay_tests::Provider { owner: fresh.clone(), operator: fresh.clone(), account: provider };
         w.register(&worker);

@@ -1,6 +1,6 @@
 //! What a market may ask for and what a verifier may declare.
 
-use assay_client::ix;
+use assay_client::{ix, token};
 use assay_kernels::abi::{Describe, VerifierError};
 use assay_settlement::{Kernel, Terms, error::AssayError as E, seeds};
 use assay_tests::{
@@ -45,7 +45,15 @@ fn caps_hold_in_every_market() {
     ];
     for (i, change) in beyond.into_iter().enumerate() {
         for (base, experimental) in [(experimental_terms(), true), (default_terms(), false)] {
-            let open = ix::open_market(creator.id(), creator.id(), 9, w.mint, changed(base, change), experimental);
+            let open = ix::open_market(
+                creator.id(),
+                creator.id(),
+                9,
+                w.mint,
+                token::SPL_TOKEN,
+                changed(base, change),
+                experimental,
+            );
             let refusal = w.send(&[open], &[&creator]).map(|r| r.logs);
             assert_eq!(
                 refusal,
@@ -54,10 +62,10 @@ fn caps_hold_in_every_market() {
             );
         }
     }
-    let reserved = changed(default_terms(), |t| t.reserved[47] = 1);
+    let reserved = changed(default_terms(), |t| t.reserved[4] = 1);
     w.refused(
         E::TermsOutOfRange,
-        &[ix::open_market(creator.id(), creator.id(), 9, w.mint, reserved, false)],
+        &[ix::open_market(creator.id(), creator.id(), 9, w.mint, token::SPL_TOKEN, reserved, false)],
         &[&creator],
     );
     let at_the_caps = changed(experimental_terms(), |t| {
@@ -66,7 +74,7 @@ fn caps_hold_in_every_market() {
         (t.challenge_seconds, t.response_seconds) = (30 * 24 * HOUR, 30 * 24 * HOUR);
         (t.samples, t.named) = (29, 3);
     });
-    w.ok(&[ix::open_market(creator.id(), creator.id(), 9, w.mint, at_the_caps, false)], &[&creator]);
+    w.ok(&[ix::open_market(creator.id(), creator.id(), 9, w.mint, token::SPL_TOKEN, at_the_caps, false)], &[&creator]);
 }
 
 #[test]
@@ -84,16 +92,16 @@ fn floors_hold_outside_experimental_markets() {
         let terms = changed(default_terms(), change);
         w.refused(
             E::TermsBelowFloor,
-            &[ix::open_market(creator.id(), creator.id(), id, w.mint, terms, false)],
+            &[ix::open_market(creator.id(), creator.id(), id, w.mint, token::SPL_TOKEN, terms, false)],
             &[&creator],
         );
-        w.ok(&[ix::open_market(creator.id(), creator.id(), id, w.mint, terms, true)], &[&creator]);
+        w.ok(&[ix::open_market(creator.id(), creator.id(), id, w.mint, token::SPL_TOKEN, terms, true)], &[&creator]);
     }
     let lowest = changed(default_terms(), |t| {
         (t.response_seconds, t.challenge_seconds) = (HOUR, HOUR);
         (t.release_min_bps, t.release_max_bps, t.expiry_bps) = (1, 1, 1_000);
     });
-    w.ok(&[ix::open_market(creator.id(), creator.id(), 20, w.mint, lowest, false)], &[&creator]);
+    w.ok(&[ix::open_market(creator.id(), creator.id(), 20, w.mint, token::SPL_TOKEN, lowest, false)], &[&creator]);
 }
 
 #[test]
@@ -101,7 +109,7 @@ fn a_market_cannot_be_opened_twice() {
     let mut w = World::new();
     let creator = w.creator.clone();
     const ALREADY_IN_USE: u32 = 0;
-    let again = ix::open_market(creator.id(), creator.id(), 0, w.mint, experimental_terms(), true);
+    let again = ix::open_market(creator.id(), creator.id(), 0, w.mint, token::SPL_TOKEN, experimental_terms(), true);
     w.refused(Refusal::Custom(ALREADY_IN_USE), &[again], &[&creator]);
 }
 

@@ -1,7 +1,7 @@
 //! Every instruction without each of its signatures in turn.
 
 use anchor_lang::error::ErrorCode;
-use assay_client::{answer::Answer, ix};
+use assay_client::{answer::Answer, ix, token};
 use assay_tests::{Actor, Refusal, Spec, World, world::VERIFIER};
 
 #[test]
@@ -26,7 +26,7 @@ fn no_instruction_works_without_its_signatures() {
     create.accounts[1].pubkey = somebody.id();
     let instructions = [
         create,
-        ix::open_market(creator.id(), somebody.id(), 4, w.mint, market.terms, true),
+        ix::open_market(creator.id(), somebody.id(), 4, w.mint, token::SPL_TOKEN, market.terms, true),
         ix::register_provider(renter.id(), somebody.id(), &w.market, &market, profile.clone()),
         ix::set_paused(creator.id(), w.market, true),
         ix::withdraw_treasury(creator.id(), &w.market, &market, creator.tokens, 1),

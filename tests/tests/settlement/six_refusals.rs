@@ -3,7 +3,7 @@
 
 use assay_client::ix;
 use assay_kernels::abi::VerifierError;
-use assay_settlement::{ShardState, error::AssayError as E, rules::shard::Fault, seeds};
+use assay_settlement::{ShardState, error::AssayError as E, rules::judgement::Fault, seeds};
 use assay_tests::{Actor, Refusal, Spec, Task, Work, World, world::swapped};
 use solana_instruction::Instruction;
 

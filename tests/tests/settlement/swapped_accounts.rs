@@ -4,7 +4,7 @@
 
 use anchor_lang::error::ErrorCode;
 use assay_client::{ix, token};
-use assay_settlement::{Shard, constants::NOBODY, error::AssayError as E, rules::shard::Fault, seeds};
+use assay_settlement::{Shard, constants::NOBODY, error::AssayError as E, rules::judgement::Fault, seeds};
 use assay_tests::{
     Actor, Provider, Refusal, Spec, Task, World,
     world::{VERIFIER, swapped},
@@ -133,7 +133,15 @@ fn markets() {
     t.each(&take, &[&creator], &swaps);
 
     // Opening one: canonical addresses only, SPL Token only.
-    let open = ix::open_market(creator.id(), creator.id(), 7, t.w.mint, assay_tests::experimental_terms(), true);
+    let open = ix::open_market(
+        creator.id(),
+        creator.id(),
+        7,
+        t.w.mint,
+        token::SPL_TOKEN,
+        assay_tests::experimental_terms(),
+        true,
+    );
     let new = seeds::market(&creator.id(), 7);
     t.w.refused(ErrorCode::ConstraintSeeds, &[swapped(&open, &new, &stranger.id())], &[&creator]);
     t.each(

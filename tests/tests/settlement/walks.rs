@@ -3,7 +3,7 @@
 //! a sequence ends everybody gets out what is theirs by cranks that a stranger turns.
 
 use assay_client::ix;
-use assay_settlement::{Job, Shard, ShardState, constants::BOUNTY_WAIT_SECONDS, rules::shard::unanswered, seeds};
+use assay_settlement::{Job, Shard, ShardState, constants::BOUNTY_WAIT_SECONDS, rules::judgement::unanswered, seeds};
 use assay_tests::{
     Actor, Provider, Spec, Task, Work, World, books,
     world::{EXECUTE, LIFE, STAKE},

@@ -7,7 +7,8 @@ use assay_client::{ix, token};
 use assay_settlement::{
     JobTerms, Shard, ShardState,
     rules::{
-        shard::{challenge_window, draw_due, execution_deadline, named_due, unanswered},
+        judgement::{draw_due, named_due, unanswered},
+        shard::{challenge_window, execution_deadline},
         time::Now,
         window::{Window, first_slot},
     },

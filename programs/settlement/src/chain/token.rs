@@ -2,8 +2,9 @@
 //! deserialised twice. Layouts and instruction numbers are SPL Token's, which Token-2022 keeps.
 
 use crate::{
-    constants::{ASSOCIATED_TOKEN_PROGRAM, TOKEN_PROGRAM},
+    constants::{ASSOCIATED_TOKEN_PROGRAM, TOKEN_2022_PROGRAM, TOKEN_PROGRAM},
     error::AssayError,
+    rules::mint::{self, MintFacts},
 };
 use anchor_lang::{
     prelude::*,
@@ -15,20 +16,16 @@ use anchor_lang::{
 
 /// Bytes of an SPL Token account without extensions.
 pub const ACCOUNT_BYTES: usize = 165;
-const MINT_BYTES: usize = 82;
 const CLOSE_ACCOUNT: u8 = 9;
 const TRANSFER_CHECKED: u8 = 12;
 const INITIALIZE_ACCOUNT_3: u8 = 18;
 
-/// Checks that a mint may settle a market and returns its decimals.
-pub fn check_mint(mint: &AccountInfo) -> Result<u8> {
-    require_keys_eq!(*mint.owner, TOKEN_PROGRAM, AssayError::MintNotAllowed);
-    let data = mint.try_borrow_data()?;
-    require!(data.len() == MINT_BYTES, AssayError::MintNotAllowed);
-    let (Some(decimals), Some(1)) = (data.get(44).copied(), data.get(45).copied()) else {
-        return err!(AssayError::MintNotAllowed);
-    };
-    Ok(decimals)
+/// Checks that a mint may settle a market: one of SPL Token, or of Token-2022 with nothing but allowed extensions.
+pub fn check_mint(mint: &AccountInfo, token_program: &AccountInfo) -> Result<MintFacts> {
+    let known = [TOKEN_PROGRAM, TOKEN_2022_PROGRAM].contains(token_program.key);
+    require!(known, AssayError::WrongTokenProgram);
+    require_keys_eq!(*mint.owner, *token_program.key, AssayError::MintNotAllowed);
+    Ok(mint::check(&mint.try_borrow_data()?, *token_program.key == TOKEN_2022_PROGRAM)?)
 }
 
 /// What this program reads of a token account.

@@ -1,23 +1,21 @@
 //! The judge: check the openings, re-execute the cell, compare. And the clock: slash what was not answered in time.
 
-use super::evidence::header;
+use super::evidence::owned;
 use crate::{
-    chain::{sysvar, verifier},
+    chain::{account, sysvar, verifier},
     constants::*,
     error::AssayError,
     events::*,
     rules::{
         self,
+        judgement::{Fault, Verdict},
         opening::{Bytes, Commitment, Run, authenticate, cell_matches},
-        shard::{Fault, Verdict},
     },
-    state::{Job, JobTerms, Shard},
+    seeds,
+    state::{Challenge, Job, JobTerms, Shard},
 };
 use anchor_lang::prelude::*;
-use assay_kernels::{
-    abi::{self, IN_EVIDENCE},
-    merkle,
-};
+use assay_kernels::abi::{self, IN_EVIDENCE};
 
 /// One opening of an adjudication; see `rules::opening::Run`.
 #[derive(AnchorSerialize, AnchorDeserialize, Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +61,10 @@ pub struct Adjudicate<'info> {
     pub verifier: UncheckedAccount<'info>,
     /// CHECK: an Evidence account of the submitter, or this program's id for none.
     pub evidence: Option<UncheckedAccount<'info>>,
+    /// CHECK: the address of this cell's challenge, vacant or not; needed while the shard has open challenges, so that
+    /// nobody takes the bounty of a cell that somebody else has challenged.
+    #[account(mut)]
+    pub challenge: Option<UncheckedAccount<'info>>,
 }
 
 struct Judged {
@@ -77,14 +79,11 @@ fn judge(
     args: &AdjudicateArgs,
     verifier: &AccountInfo,
     evidence: Option<&AccountInfo>,
+    submitter: &Pubkey,
 ) -> Result<Judged> {
     require!(args.openings.len() <= MAX_OPENINGS, AssayError::BadOpening);
-    let commitment = Commitment {
-        shard: terms.shard(shard.index).ok_or(AssayError::NoSuchShard)?,
-        salt: merkle::salt(&crate::ID.to_bytes(), &shard_key.to_bytes(), &shard.provider.to_bytes()),
-        root: shard.root,
-    };
-    let borrowed = evidence.map(|e| e.try_borrow_data()).transpose()?;
+    let commitment = Commitment::of(terms, shard, shard_key)?;
+    let borrowed = owned(evidence, submitter)?;
     let bytes = Bytes { inline: &args.inline, evidence: borrowed.as_ref().map_or(&[], |d| d) };
     let (leaf, span) = commitment.leaf(args.leaf, args.leaf_at, args.leaf_path_at, &bytes)?;
     require!(args.cell < span.cells, AssayError::NoSuchCell);
@@ -123,34 +122,41 @@ pub fn adjudicate(ctx: Context<Adjudicate>, args: AdjudicateArgs) -> Result<()> 
     require_keys_eq!(shard.job, a.job.key(), AssayError::WrongJob);
     require_keys_eq!(job.terms.verifier, a.verifier.key(), AssayError::WrongVerifier);
     let evidence: Option<&AccountInfo> = a.evidence.as_ref().map(|e| e.as_ref());
-    if let Some(account) = evidence {
-        require_keys_eq!(*account.owner, crate::ID, AssayError::NotEvidence);
-        let owner = header(&account.try_borrow_data()?)?.owner;
-        require_keys_eq!(owner, a.submitter.key(), AssayError::WrongEvidenceOwner);
-    }
-    let judged = judge(&job.terms, &shard, &key, &args, &a.verifier, evidence)?;
-    let verdict =
-        rules::shard::adjudicate(&mut shard, &job.terms, judged.number, judged.matches, &a.submitter.key(), &now)?;
-    match verdict {
+    let judged = judge(&job.terms, &shard, &key, &args, &a.verifier, evidence, a.submitter.key)?;
+    let given = challenge_of(&shard, &key, judged.number, a.challenge.as_ref().map(|c| c.as_ref()))?;
+    let mut challenge = given.map(account::load_mut::<Challenge>).transpose()?;
+    let (terms, by) = (&job.terms, a.submitter.key());
+    let challenged = challenge.as_deref_mut();
+    match rules::judgement::adjudicate(&mut shard, terms, judged.number, judged.matches, challenged, &by, &now)? {
         Verdict::Answered => emit!(CellAnswered {
             shard: key,
             leaf: args.leaf,
             cell: args.cell,
-            left: rules::shard::unanswered(&shard, &job.terms).count_ones()
+            answered: shard.answered,
+            left: rules::judgement::unanswered(&shard, &job.terms).count_ones(),
+            open_challenges: shard.open_challenges
         }),
-        Verdict::Convicted => emit!(ShardSlashed {
-            shard: key,
-            provider: shard.provider,
-            fault: Fault::WrongCell as u8,
-            leaf: args.leaf,
-            cell: args.cell,
-            bounty_to: shard.bounty_to,
-            compensation: shard.owed_renter,
-            bounty: shard.owed_bounty,
-            treasury: shard.owed_treasury
-        }),
+        Verdict::Convicted => emit!(ShardSlashed::new(key, &shard, Fault::WrongCell, args.leaf, args.cell)),
     }
     Ok(())
+}
+
+/// The challenge account of cell `number`, if there is one. While the shard has open challenges the address must be given,
+/// so that whoever judges can't leave a challenger out.
+fn challenge_of<'a, 'info>(
+    shard: &Shard,
+    shard_key: &Pubkey,
+    number: u64,
+    given: Option<&'a AccountInfo<'info>>,
+) -> Result<Option<&'a AccountInfo<'info>>> {
+    if shard.open_challenges == 0 {
+        return Ok(None);
+    }
+    let account = given.ok_or(AssayError::WrongChallenge)?;
+    let (address, _) =
+        Pubkey::find_program_address(&[seeds::CHALLENGE, shard_key.as_ref(), &number.to_le_bytes()], &crate::ID);
+    require_keys_eq!(address, *account.key, AssayError::WrongChallenge);
+    Ok(Some(account).filter(|a| !account::is_vacant(a)))
 }
 
 /// Accounts of `slash_unanswered`.
@@ -161,26 +167,26 @@ pub struct SlashUnanswered<'info> {
     pub job: AccountLoader<'info, Job>,
     #[account(mut)]
     pub shard: AccountLoader<'info, Shard>,
+    /// A challenge of the shard that is past its due time; the bounty is its challenger's then.
+    #[account(mut)]
+    pub challenge: Option<AccountLoader<'info, Challenge>>,
 }
 
-/// Slashes a shard with a demanded cell past its due time.
+/// Slashes a shard with a demanded cell past its due time: a drawn or named one, or with `challenge` a challenged one.
 pub fn slash_unanswered(ctx: Context<SlashUnanswered>) -> Result<()> {
     let a = ctx.accounts;
     let now = sysvar::now()?;
     let (job, mut shard) = (a.job.load()?, a.shard.load_mut()?);
     require_keys_eq!(shard.job, a.job.key(), AssayError::WrongJob);
-    let late = rules::shard::slash_unanswered(&mut shard, &job.terms, &a.caller.key(), &now)?;
+    let late = match &a.challenge {
+        Some(challenge) => {
+            let mut challenge = challenge.load_mut()?;
+            require_keys_eq!(challenge.shard, a.shard.key(), AssayError::WrongChallenge);
+            rules::judgement::slash_unanswered_challenge(&mut shard, &job.terms, &mut challenge, &now)?
+        }
+        None => rules::judgement::slash_unanswered(&mut shard, &job.terms, &a.caller.key(), &now)?,
+    };
     let place = job.terms.shard(shard.index).ok_or(AssayError::NoSuchShard)?.place(late)?;
-    emit!(ShardSlashed {
-        shard: a.shard.key(),
-        provider: shard.provider,
-        fault: Fault::Unanswered as u8,
-        leaf: place.leaf,
-        cell: place.cell,
-        bounty_to: shard.bounty_to,
-        compensation: shard.owed_renter,
-        bounty: shard.owed_bounty,
-        treasury: shard.owed_treasury
-    });
+    emit!(ShardSlashed::new(a.shard.key(), &shard, Fault::Unanswered, place.leaf, place.cell));
     Ok(())
 }

@@ -154,6 +154,7 @@ pub fn commit_result(ctx: Context<CommitResult>, root: [u8; 32]) -> Result<()> {
         job: shard.job,
         shard: a.shard.key(),
         provider: shard.provider,
+        operator: shard.operator,
         root,
         window: shard.window,
         challenge_ends: rules::shard::challenge_window(&shard, &job.terms).time()

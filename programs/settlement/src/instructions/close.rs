@@ -48,6 +48,7 @@ pub struct CloseJob<'info> {
     /// CHECK: compared with the job's vault.
     #[account(mut)]
     pub job_vault: UncheckedAccount<'info>,
+    #[account(mut)]
     pub market: AccountLoader<'info, Market>,
     /// CHECK: compared with the market's treasury.
     #[account(mut)]
@@ -71,12 +72,13 @@ pub fn close_job(ctx: Context<CloseJob>) -> Result<()> {
     let now = sysvar::now()?;
     let escrow = JobVault { job: &a.job, vault: &a.job_vault, mint: &a.mint, token_program: &a.token_program };
     let (fees, refund) = {
-        let (job, market) = (a.job.load()?, a.market.load()?);
+        let (job, mut market) = (a.job.load()?, a.market.load_mut()?);
         escrow.check(&job)?;
         require_keys_eq!(job.terms.market, a.market.key(), AssayError::WrongMarket);
         require_keys_eq!(market.treasury, a.treasury.key(), AssayError::WrongVault);
         require_keys_eq!(job.rent_payer, a.rent_payer.key(), AssayError::WrongRentPayer);
         require!(job.terminal(&now) && job.shard_accounts == 0, AssayError::StillNeeded);
+        market.jobs = market.jobs.checked_sub(1).ok_or(AssayError::Overflow)?;
         let refund = escrow.held(&job)?.checked_sub(job.fees_owed).ok_or(AssayError::Overflow)?;
         // Where nothing is left for the renter, its token account does not matter.
         if refund > 0 {
@@ -112,5 +114,6 @@ pub fn close_seed(ctx: Context<CloseSeed>) -> Result<()> {
             Deadline { opened_at: seed.recorded_at, opened_slot: seed.recorded_slot, seconds: SEED_KEEP_SECONDS };
         require!(kept.passed(&now), AssayError::TooEarly);
     }
+    emit!(SeedClosed { window: a.seed.load()?.window });
     account::close(a.seed.as_ref(), &a.rent_payer)
 }

@@ -7,7 +7,8 @@ use crate::{
     events::*,
     rules::{
         self,
-        shard::{Fault, Roll},
+        judgement::Fault,
+        shard::Roll,
         window::{self, Window},
     },
     seeds,
@@ -45,7 +46,7 @@ pub fn record_seed(ctx: Context<RecordSeed>, window: u64) -> Result<()> {
     record.rent_payer = a.payer.key();
     record.recorded_at = now.time;
     record.recorded_slot = now.slot;
-    emit!(SeedRecorded { window, seed: record.seed });
+    emit!(SeedRecorded { window, seed: record.seed, rent_payer: record.rent_payer });
     Ok(())
 }
 
@@ -69,7 +70,7 @@ pub fn draw_samples(ctx: Context<DrawSamples>) -> Result<()> {
     emit!(CellsDrawn {
         shard: key,
         cells: shard.cells.iter().take(usize::from(shard.drawn)).copied().collect(),
-        due: rules::shard::draw_due(&shard, &job.terms).time()
+        due: rules::judgement::draw_due(&shard, &job.terms).time()
     });
     Ok(())
 }
@@ -97,18 +98,12 @@ pub fn roll_window(ctx: Context<RollWindow>) -> Result<()> {
     require!(sysvar::draw_window(shard.window)? == Window::AgedOut, AssayError::DrawStillPossible);
     let roll = rules::shard::roll(&mut shard, &job.terms, &a.caller.key(), &now)?;
     match roll {
-        Roll::Rolled { owed } => emit!(WindowRolled { shard: a.shard.key(), window: shard.window, owed }),
-        Roll::RolledOut => emit!(ShardSlashed {
-            shard: a.shard.key(),
-            provider: shard.provider,
-            fault: Fault::RolledOut as u8,
-            leaf: u64::MAX,
-            cell: u32::MAX,
-            bounty_to: shard.bounty_to,
-            compensation: shard.owed_renter,
-            bounty: shard.owed_bounty,
-            treasury: shard.owed_treasury
-        }),
+        Roll::Rolled { owed } => {
+            emit!(WindowRolled { shard: a.shard.key(), window: shard.window, owed, rolls: shard.rolls })
+        }
+        Roll::RolledOut => {
+            emit!(ShardSlashed::new(a.shard.key(), &shard, Fault::RolledOut, u64::MAX, u32::MAX))
+        }
     }
     Ok(())
 }
@@ -135,7 +130,7 @@ pub fn name_cells(ctx: Context<NameCells>, cells: Vec<u64>) -> Result<()> {
         shard: a.shard.key(),
         by: a.caller.key(),
         cells,
-        due: rules::shard::named_due(&shard, &job.terms).time()
+        due: rules::judgement::named_due(&shard, &job.terms).time()
     });
     Ok(())
 }

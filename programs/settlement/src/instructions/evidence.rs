@@ -8,6 +8,7 @@ use crate::{
 };
 use anchor_lang::prelude::*;
 use bytemuck::Zeroable;
+use core::cell::Ref;
 
 /// Accounts of the three evidence instructions.
 #[derive(Accounts)]
@@ -26,6 +27,15 @@ pub fn header(data: &[u8]) -> Result<EvidenceHeader> {
     let header: EvidenceHeader = bytemuck::pod_read_unaligned(bytes);
     require!(header.discriminator == EVIDENCE_DISCRIMINATOR, AssayError::NotEvidence);
     Ok(header)
+}
+
+/// Borrows the data of an evidence account that `owner` must own; none when no account was given.
+pub fn owned<'a>(evidence: Option<&'a AccountInfo>, owner: &Pubkey) -> Result<Option<Ref<'a, [u8]>>> {
+    let Some(account) = evidence else { return Ok(None) };
+    require_keys_eq!(*account.owner, crate::ID, AssayError::NotEvidence);
+    let data = account.try_borrow_data()?;
+    require_keys_eq!(header(&data)?.owner, *owner, AssayError::WrongEvidenceOwner);
+    Ok(Some(Ref::map(data, |d| &**d)))
 }
 
 /// Takes a fresh, all-zero account of this program for the signer's evidence. The account lies at the address that

@@ -6,14 +6,14 @@ use crate::{
     constants::*,
     error::AssayError,
     events::*,
-    rules::terms::{Limits, Wish, check_geometry, samples_for, size_job},
+    rules::terms::{self, Limits, Wish, check_delivery, check_geometry, samples_for, size_job},
     seeds,
     state::{CostClass, InputTree, Job, Kernel, Market, PAUSED, Renter},
 };
 use anchor_lang::prelude::*;
 
 /// What a renter asks for. Everything else follows from the market, the kernel and the verifier.
-#[derive(AnchorSerialize, AnchorDeserialize, Clone, Debug)]
+#[derive(AnchorSerialize, AnchorDeserialize, Clone, Debug, Default)]
 pub struct JobRequest {
     /// Number of the job: the Renter account's `next_nonce`, 0 when there is none yet.
     pub nonce: u64,
@@ -39,6 +39,14 @@ pub struct JobRequest {
     pub inputs: Vec<InputTree>,
     /// Parameters of the kernel, at most 512 bytes.
     pub params: Vec<u8>,
+    /// DeliveryMode: how delivery decides who gets the price.
+    pub delivery: u8,
+    /// Silence: what it means under attested delivery that the attestor says nothing.
+    pub silence: u8,
+    /// The attestor, under attested delivery; else zero.
+    pub attestor: Pubkey,
+    /// RENTER_CHALLENGES, PUBLIC_RESULTS.
+    pub flags: u8,
 }
 
 /// Accounts of `create_job`.
@@ -53,6 +61,8 @@ pub struct CreateJob<'info> {
     /// CHECK: the owner's Renter account at its canonical address; made here for the first job.
     #[account(mut)]
     pub renter: UncheckedAccount<'info>,
+    /// Counts its jobs.
+    #[account(mut)]
     pub market: AccountLoader<'info, Market>,
     pub kernel: AccountLoader<'info, Kernel>,
     /// CHECK: compared with the kernel's verifier.
@@ -94,6 +104,12 @@ impl CreateJob<'_> {
     }
 }
 
+/// Emits the event of a new job; in a frame of its own, which on chain holds 4,096 bytes.
+#[inline(never)]
+fn announce(key: Pubkey, job: &Job, escrow: u64) {
+    emit!(JobCreated::new(key, job, escrow));
+}
+
 /// Creates a job: the verifier checks the parameters and states the geometry, the escrow is paid.
 pub fn create_job(ctx: Context<CreateJob>, request: JobRequest) -> Result<()> {
     let a = ctx.accounts;
@@ -101,9 +117,10 @@ pub fn create_job(ctx: Context<CreateJob>, request: JobRequest) -> Result<()> {
     a.take_nonce(request.nonce)?;
     let job_key = a.job.key();
     let escrow = {
-        let (market, kernel) = (a.market.load()?, a.kernel.load()?);
+        let (mut market, kernel) = (a.market.load_mut()?, a.kernel.load()?);
         require!(market.flags & PAUSED == 0, AssayError::MarketPaused);
         check_market_mint(&market, &a.mint, &a.token_program)?;
+        market.jobs = market.jobs.checked_add(1).ok_or(AssayError::Overflow)?;
         require_keys_eq!(kernel.verifier, a.verifier.key(), AssayError::WrongVerifier);
         require!(request.params.len() <= MAX_PARAMS, AssayError::JobOutOfRange);
 
@@ -159,8 +176,13 @@ pub fn create_job(ctx: Context<CreateJob>, request: JobRequest) -> Result<()> {
         t.ramp_seconds = wish.ramp_seconds;
         t.execute_seconds = wish.execute_seconds;
         let m = &market.terms;
-        t.bond_base = m.bond_base;
-        t.bond_per_kib = m.bond_per_kib;
+        t.bond = terms::bond(m, kernel.evidence_bytes_max)?;
+        t.post_per_kib = m.post_per_kib;
+        t.delivery = request.delivery;
+        t.silence = request.silence;
+        t.attestor = request.attestor;
+        t.flags = request.flags;
+        check_delivery(t)?;
         t.challenge_seconds = m.challenge_seconds;
         t.response_seconds = m.response_seconds;
         t.collateral_bps = m.collateral_bps;
@@ -193,20 +215,7 @@ pub fn create_job(ctx: Context<CreateJob>, request: JobRequest) -> Result<()> {
             &a.token_program,
             &[seeds::VAULT, job_key.as_ref(), &[job.vault_bump]],
         )?;
-        emit!(JobCreated {
-            job: job_key,
-            renter: job.renter,
-            nonce: job.nonce,
-            market: job.terms.market,
-            kernel: job.terms.kernel,
-            terms_hash: job.terms_hash,
-            shards: size.shards,
-            leaves: size.leaves,
-            price_start: wish.price_start,
-            price_max: wish.price_max,
-            escrow: size.escrow,
-            expires_at: job.terms.expires_at
-        });
+        announce(job_key, job, size.escrow);
         size.escrow
     };
     token::Transfer {
@@ -236,5 +245,23 @@ pub fn cancel_job(ctx: Context<CancelJob>) -> Result<()> {
     require!(job.cancelled == 0, AssayError::JobClosed);
     job.cancelled = 1;
     emit!(JobCancelled { job: ctx.accounts.job.key() });
+    Ok(())
+}
+
+/// Accounts of `set_watch_keys`.
+#[derive(Accounts)]
+pub struct SetWatchKeys<'info> {
+    /// The renter.
+    pub owner: Signer<'info>,
+    #[account(mut)]
+    pub job: AccountLoader<'info, Job>,
+}
+
+/// Replaces the keys that may name cells of a job. A removed key is powerless at once.
+pub fn set_watch_keys(ctx: Context<SetWatchKeys>, keys: [Pubkey; MAX_WATCH_KEYS]) -> Result<()> {
+    let mut job = ctx.accounts.job.load_mut()?;
+    require_keys_eq!(job.renter, ctx.accounts.owner.key(), AssayError::NotAuthorized);
+    job.watch_keys = keys;
+    emit!(WatchKeysSet { job: ctx.accounts.job.key(), keys });
     Ok(())
 }

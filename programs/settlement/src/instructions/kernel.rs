@@ -81,6 +81,11 @@ pub fn register_kernel(ctx: Context<RegisterKernel>, id: u16) -> Result<()> {
         verifier: kernel.verifier,
         id,
         amplification_bps: kernel.amplification_bps,
+        stages: kernel.stages,
+        inputs: kernel.inputs,
+        answer_transactions: kernel.answer_transactions,
+        evidence_bytes_max: kernel.evidence_bytes_max,
+        rent_payer: kernel.rent_payer,
         name: kernel.name
     });
     Ok(())

@@ -1,12 +1,12 @@
-//! Opening a market, pausing it, and withdrawing its fees.
+//! Opening a market, pausing it, handing its authority on, and withdrawing its fees.
 
 use crate::{
-    chain::{account, token, vault::check_market_mint},
+    chain::{account, token, vault::MarketVault},
     constants::*,
     error::AssayError,
     events::*,
     rules, seeds,
-    state::{EXPERIMENTAL, Market, PAUSED, Terms},
+    state::{EXPERIMENTAL, FREEZABLE, Market, PAUSED, Terms},
 };
 use anchor_lang::prelude::*;
 
@@ -27,8 +27,7 @@ pub struct OpenMarket<'info> {
     pub treasury: UncheckedAccount<'info>,
     /// CHECK: checked by `token::check_mint`.
     pub mint: UncheckedAccount<'info>,
-    /// CHECK: compared with SPL Token's address.
-    #[account(address = TOKEN_PROGRAM @ AssayError::WrongTokenProgram)]
+    /// CHECK: SPL Token or Token-2022, checked by `token::check_mint`.
     pub token_program: UncheckedAccount<'info>,
     pub system_program: Program<'info, System>,
 }
@@ -37,7 +36,7 @@ pub struct OpenMarket<'info> {
 pub fn open_market(ctx: Context<OpenMarket>, id: u16, terms: Terms, experimental: bool) -> Result<()> {
     rules::terms::check_market(&terms, experimental)?;
     let a = ctx.accounts;
-    let decimals = token::check_mint(&a.mint)?;
+    let facts = token::check_mint(&a.mint, &a.token_program)?;
     let market_key = a.market.key();
     let treasury_bump = account::canonical(&a.treasury, &[seeds::TREASURY, market_key.as_ref()])?;
     token::create_vault(
@@ -52,9 +51,9 @@ pub fn open_market(ctx: Context<OpenMarket>, id: u16, terms: Terms, experimental
     market.version = ACCOUNT_VERSION;
     market.bump = ctx.bumps.market;
     market.treasury_bump = treasury_bump;
-    market.flags = if experimental { EXPERIMENTAL } else { 0 };
+    market.flags = if experimental { EXPERIMENTAL } else { 0 } | if facts.freezable { FREEZABLE } else { 0 };
     market.id = id;
-    market.decimals = decimals;
+    market.decimals = facts.decimals;
     market.creator = a.creator.key();
     market.authority = a.creator.key();
     market.mint = a.mint.key();
@@ -67,7 +66,12 @@ pub fn open_market(ctx: Context<OpenMarket>, id: u16, terms: Terms, experimental
         creator: market.creator,
         id,
         mint: market.mint,
+        token_program: market.token_program,
+        decimals: market.decimals,
+        freezable: facts.freezable,
         authority: market.authority,
+        treasury: market.treasury,
+        rent_payer: market.rent_payer,
         experimental,
         terms
     });
@@ -114,22 +118,52 @@ pub struct WithdrawTreasury<'info> {
 pub fn withdraw_treasury(ctx: Context<WithdrawTreasury>, amount: u64) -> Result<()> {
     require!(amount > 0, AssayError::ZeroAmount);
     let a = ctx.accounts;
-    let (creator, id, bump) = {
+    let treasury =
+        MarketVault { market: &a.market, vault: &a.treasury, mint: &a.mint, token_program: &a.token_program };
+    {
         let market = a.market.load()?;
         require_keys_eq!(market.authority, a.authority.key(), AssayError::NotAuthorized);
-        require_keys_eq!(market.treasury, a.treasury.key(), AssayError::WrongVault);
-        check_market_mint(&market, &a.mint, &a.token_program)?;
-        (market.creator, market.id, market.bump)
-    };
-    token::Transfer {
-        token_program: &a.token_program,
-        mint: &a.mint,
-        from: &a.treasury,
-        to: &a.destination,
-        authority: a.market.as_ref(),
-        amount,
+        treasury.check(&market)?;
     }
-    .invoke(&[&[seeds::MARKET, creator.as_ref(), &id.to_le_bytes(), &[bump]]])?;
+    treasury.pay(&a.destination, amount)?;
     emit!(TreasuryWithdrawn { market: a.market.key(), amount });
+    Ok(())
+}
+
+/// Accounts of `propose_authority`.
+#[derive(Accounts)]
+pub struct ProposeAuthority<'info> {
+    /// The market's authority.
+    pub authority: Signer<'info>,
+    #[account(mut)]
+    pub market: AccountLoader<'info, Market>,
+}
+
+/// Names who will be the authority once it accepts; the zero key takes a proposal back. Nothing changes until then.
+pub fn propose_authority(ctx: Context<ProposeAuthority>, proposed: Pubkey) -> Result<()> {
+    let mut market = ctx.accounts.market.load_mut()?;
+    require_keys_eq!(market.authority, ctx.accounts.authority.key(), AssayError::NotAuthorized);
+    market.pending_authority = proposed;
+    emit!(AuthorityProposed { market: ctx.accounts.market.key(), proposed });
+    Ok(())
+}
+
+/// Accounts of `accept_authority`.
+#[derive(Accounts)]
+pub struct AcceptAuthority<'info> {
+    /// Who was proposed.
+    pub proposed: Signer<'info>,
+    #[account(mut)]
+    pub market: AccountLoader<'info, Market>,
+}
+
+/// Makes the proposed key the authority. That it signs shows that somebody holds it.
+pub fn accept_authority(ctx: Context<AcceptAuthority>) -> Result<()> {
+    let mut market = ctx.accounts.market.load_mut()?;
+    let proposed = ctx.accounts.proposed.key();
+    require!(proposed != NOBODY && market.pending_authority == proposed, AssayError::NotProposed);
+    market.authority = proposed;
+    market.pending_authority = NOBODY;
+    emit!(AuthorityChanged { market: ctx.accounts.market.key(), authority: proposed });
     Ok(())
 }

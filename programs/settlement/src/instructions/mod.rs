@@ -1,8 +1,10 @@
 //! The handlers: load, check who and what, call the rules, move, emit. One file for each thing that people do.
 
 pub mod adjudicate;
+pub mod challenge;
 pub mod claim;
 pub mod close;
+pub mod delivery;
 pub mod draw;
 pub mod evidence;
 pub mod job;
@@ -10,10 +12,13 @@ pub mod kernel;
 pub mod market;
 pub mod money;
 pub mod provider;
+pub mod retire;
 
 pub use adjudicate::*;
+pub use challenge::*;
 pub use claim::*;
 pub use close::*;
+pub use delivery::*;
 pub use draw::*;
 pub use evidence::*;
 pub use job::*;
@@ -21,3 +26,4 @@ pub use kernel::*;
 pub use market::*;
 pub use money::*;
 pub use provider::*;
+pub use retire::*;

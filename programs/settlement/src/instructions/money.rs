@@ -70,7 +70,8 @@ pub fn settle_shard(ctx: Context<MoveShardMoney>) -> Result<()> {
         provider: a.provider.key(),
         paid: paid.to_provider,
         fee: paid.fee,
-        to_renter: paid.to_job
+        to_renter: paid.to_job,
+        delivered: paid.delivered
     });
     Ok(())
 }
@@ -86,7 +87,39 @@ pub fn seize(ctx: Context<MoveShardMoney>) -> Result<()> {
         rules::shard::seize(&mut job, &mut provider, &mut shard, frozen, &now)?
     };
     a.vaults().1.pay(&a.job_vault, amount)?;
-    emit!(CollateralSeized { shard: a.shard.key(), provider: a.provider.key(), amount });
+    emit!(CollateralSeized { job: a.job.key(), shard: a.shard.key(), provider: a.provider.key(), amount });
+    Ok(())
+}
+
+/// Accounts of `waive_debts`.
+#[derive(Accounts)]
+pub struct WaiveDebts<'info> {
+    /// The renter.
+    pub owner: Signer<'info>,
+    pub job: AccountLoader<'info, Job>,
+    #[account(mut)]
+    pub provider: AccountLoader<'info, Provider>,
+    #[account(mut)]
+    pub shard: AccountLoader<'info, Shard>,
+    /// CHECK: compared with the job's vault.
+    pub job_vault: UncheckedAccount<'info>,
+    /// CHECK: compared with the provider's vault.
+    pub stake_vault: UncheckedAccount<'info>,
+}
+
+/// The renter gives up debts that can't be moved because a vault is frozen, so that its job can close.
+pub fn waive_debts(ctx: Context<WaiveDebts>) -> Result<()> {
+    let a = ctx.accounts;
+    let now = sysvar::now()?;
+    let (job, mut provider, mut shard) = (a.job.load()?, a.provider.load_mut()?, a.shard.load_mut()?);
+    require_keys_eq!(job.renter, a.owner.key(), AssayError::NotAuthorized);
+    require_keys_eq!(shard.job, a.job.key(), AssayError::WrongJob);
+    require_keys_eq!(shard.provider, a.provider.key(), AssayError::WrongProvider);
+    require_keys_eq!(job.vault, a.job_vault.key(), AssayError::WrongVault);
+    require_keys_eq!(provider.vault, a.stake_vault.key(), AssayError::WrongVault);
+    let frozen = token::is_frozen(&a.stake_vault)? || token::is_frozen(&a.job_vault)?;
+    let amount = rules::shard::waive(&mut provider, &mut shard, frozen, &now)?;
+    emit!(DebtsWaived { shard: a.shard.key(), provider: a.provider.key(), amount });
     Ok(())
 }
 
@@ -126,7 +159,7 @@ pub fn pay_bounty(ctx: Context<PayBounty>) -> Result<()> {
         (rules::shard::pay_bounty(&mut provider, &mut shard)?, shard.bounty_to)
     };
     stake.pay(&a.destination, amount)?;
-    emit!(BountyPaid { shard: a.shard.key(), to, amount });
+    emit!(BountyPaid { shard: a.shard.key(), provider: a.provider.key(), to, amount });
     Ok(())
 }
 
@@ -162,7 +195,7 @@ pub fn withdraw_refund(ctx: Context<WithdrawRefund>) -> Result<()> {
         }
         token::check_destination(&a.destination, &job.terms.token_program, &job.terms.mint, &job.renter)?;
         let owed = job.owed(&now).ok_or(AssayError::Overflow)?;
-        let kept = owed.escrow.checked_add(owed.fees).ok_or(AssayError::Overflow)?;
+        let kept = owed.total().ok_or(AssayError::Overflow)?;
         let amount = escrow.held(&job)?.checked_sub(kept).ok_or(AssayError::Overflow)?;
         require!(amount > 0, AssayError::NothingOwed);
         amount

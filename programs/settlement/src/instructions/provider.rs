@@ -41,6 +41,7 @@ pub struct RegisterProvider<'info> {
     /// Pays rent and gets it back.
     #[account(mut)]
     pub payer: Signer<'info>,
+    #[account(mut)]
     pub market: AccountLoader<'info, Market>,
     #[account(init, payer = payer, space = crate::state::space_of::<Provider>(),
         seeds = [seeds::PROVIDER, market.key().as_ref(), owner.key().as_ref()], bump)]
@@ -69,7 +70,11 @@ fn emit_profile(key: Pubkey, provider: &Provider, profile: ProviderProfile) {
 /// Registers the signer as provider of a market, with an empty stake vault.
 pub fn register_provider(ctx: Context<RegisterProvider>, profile: ProviderProfile) -> Result<()> {
     let a = ctx.accounts;
-    check_market_mint(&*a.market.load()?, &a.mint, &a.token_program)?;
+    {
+        let mut market = a.market.load_mut()?;
+        check_market_mint(&market, &a.mint, &a.token_program)?;
+        market.providers = market.providers.checked_add(1).ok_or(AssayError::Overflow)?;
+    }
     let key = a.provider.key();
     let vault_bump = account::canonical(&a.vault, &[seeds::STAKE, key.as_ref()])?;
     token::create_vault(

@@ -2,10 +2,8 @@
 //!
 //! Cells of a shard are numbered from 0 in leaf order. A class is a contiguous run of leaves whose cells cost the same.
 
-use crate::{constants::MAX_CELLS, error::AssayError, state::CostClass};
+use crate::{constants::MAX_CELLS, error::AssayError, rules::Result, state::CostClass};
 use assay_kernels::hash::{Hash, sha256};
-
-type Result<T> = core::result::Result<T, AssayError>;
 
 const DRAW_TAG: &[u8] = b"assay:draw:v1";
 

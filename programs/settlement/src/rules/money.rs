@@ -1,8 +1,6 @@
 //! Money arithmetic in base units of the market's mint. Everything is checked; what rounds says which way.
 
-use crate::{constants::BPS, error::AssayError};
-
-type Result<T> = core::result::Result<T, AssayError>;
+use crate::{constants::BPS, error::AssayError, rules::Result};
 
 /// `amount * bps / 10_000`, rounded down.
 pub fn share_floor(amount: u64, bps: u32) -> Result<u64> {

@@ -4,16 +4,18 @@
 use crate::{
     constants::*,
     error::AssayError,
-    rules::draw::{LeafSpan, Shard},
-    state::JobTerms,
+    rules::{
+        Result,
+        draw::{LeafSpan, Shard},
+    },
+    state::{JobTerms, Shard as ShardAccount},
 };
+use anchor_lang::prelude::Pubkey;
 use assay_kernels::{
     abi::{self, IN_EVIDENCE, SOURCE_LEAVES},
     hash::Hash,
     merkle,
 };
-
-type Result<T> = core::result::Result<T, AssayError>;
 
 /// A run of chunks or one leaf, with its Merkle path. Lengths follow from the job, so they are not given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +68,16 @@ pub struct Commitment<'a> {
     pub root: Hash,
 }
 
-impl Commitment<'_> {
+impl<'a> Commitment<'a> {
+    /// The commitment of the shard whose account lies at `address`.
+    pub fn of(terms: &'a JobTerms, shard: &ShardAccount, address: &Pubkey) -> Result<Self> {
+        Ok(Commitment {
+            shard: terms.shard(shard.index).ok_or(AssayError::NoSuchShard)?,
+            salt: merkle::salt(&crate::ID.to_bytes(), &address.to_bytes(), &shard.provider.to_bytes()),
+            root: shard.root,
+        })
+    }
+
     /// Checks the path of a leaf of the shard and returns its bytes and what it holds.
     pub fn leaf<'b>(&self, leaf: u64, at: u32, path_at: u32, bytes: &Bytes<'b>) -> Result<(&'b [u8], LeafSpan)> {
         let span = self.shard.leaf(leaf)?;

@@ -5,6 +5,8 @@ use crate::{
     constants::*,
     error::AssayError,
     rules::{
+        Result, delivery, ensure, increment,
+        judgement::{Fault, slash, state_is, unanswered},
         money,
         time::{Deadline, Now},
         window,
@@ -12,41 +14,6 @@ use crate::{
     state::{Job, JobTerms, Provider, Shard, ShardState},
 };
 use anchor_lang::prelude::Pubkey;
-
-type Result<T> = core::result::Result<T, AssayError>;
-
-/// Why a shard was slashed; stored in its account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Fault {
-    /// Re-execution gave other bytes than the committed ones.
-    WrongCell = 1,
-    /// A demanded cell was not answered in time.
-    Unanswered = 2,
-    /// The draw window was rolled until the lock was used up.
-    RolledOut = 3,
-}
-
-/// What became of a cell that was adjudicated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The committed bytes are right, and the cell was demanded.
-    Answered,
-    /// The committed bytes are wrong.
-    Convicted,
-}
-
-fn ensure(holds: bool, error: AssayError) -> Result<()> {
-    if holds { Ok(()) } else { Err(error) }
-}
-
-fn state_is(shard: &Shard, states: &[ShardState]) -> Result<()> {
-    ensure(shard.state().is_some_and(|s| states.contains(&s)), AssayError::WrongState)
-}
-
-fn increment(n: u32) -> Result<u32> {
-    n.checked_add(1).ok_or(AssayError::Overflow)
-}
 
 /// Who claims, and under which conditions.
 #[derive(Clone, Copy, Debug)]
@@ -201,10 +168,20 @@ fn roll_is_free(shard: &Shard, now: &Now) -> bool {
     now.last_restart_slot > shard.committed_slot && now.slot < now.last_restart_slot.saturating_add(grace)
 }
 
+/// The renter pays whatever the shard's cells are: settlement waits for nothing else, and silence costs the provider
+/// nothing any more. A wrong cell still convicts until the shard is settled.
+pub fn accept(shard: &mut Shard) -> Result<()> {
+    state_is(shard, &[ShardState::Committed, ShardState::Sampled])?;
+    ensure(shard.accepted == 0, AssayError::Accepted)?;
+    shard.accepted = 1;
+    Ok(())
+}
+
 /// Committed -> Committed with a new window, or -> Slashed once the rolls have used up the lock. The handler has made
 /// sure that the old window has aged out and that no seed of it exists.
 pub fn roll(shard: &mut Shard, terms: &JobTerms, roller: &Pubkey, now: &Now) -> Result<Roll> {
     state_is(shard, &[ShardState::Committed])?;
+    ensure(shard.accepted == 0, AssayError::Accepted)?;
     let step = if roll_is_free(shard, now) { 0 } else { shard.collateral.div_ceil(u64::from(terms.samples.max(1))) };
     let owed = shard.owed_renter.checked_add(step).ok_or(AssayError::Overflow)?.min(shard.collateral);
     let added = owed.checked_sub(shard.owed_renter).ok_or(AssayError::Overflow)?;
@@ -235,90 +212,7 @@ pub fn name(shard: &mut Shard, terms: &JobTerms, cells: &[u64], now: &Now) -> Re
     Ok(())
 }
 
-fn run_of_bits(from: u8, count: u8) -> u32 {
-    let ones = u64::from(u32::MAX).checked_shr(32u32.saturating_sub(u32::from(count))).unwrap_or(0);
-    let shifted = ones.checked_shl(u32::from(from)).unwrap_or(0) & u64::from(u32::MAX);
-    u32::try_from(shifted).unwrap_or(u32::MAX)
-}
-
-/// Bits of `cells` that are demanded: drawn ones once drawn, named ones once named.
-pub fn demanded(shard: &Shard, terms: &JobTerms) -> u32 {
-    run_of_bits(0, shard.drawn) | run_of_bits(terms.samples, shard.named)
-}
-
-/// Bits of `cells` that are demanded and not answered.
-pub fn unanswered(shard: &Shard, terms: &JobTerms) -> u32 {
-    demanded(shard, terms) & !shard.answered
-}
-
-/// Until when the drawn cells must be answered.
-pub fn draw_due(shard: &Shard, terms: &JobTerms) -> Deadline {
-    Deadline { opened_at: shard.drawn_at, opened_slot: shard.drawn_slot, seconds: terms.response_seconds }
-}
-
-/// Until when the named cells must be answered.
-pub fn named_due(shard: &Shard, terms: &JobTerms) -> Deadline {
-    Deadline { opened_at: shard.named_at, opened_slot: shard.named_slot, seconds: terms.response_seconds }
-}
-
-/// Judges cell `number`, re-executed by the verifier: `matches` says whether the committed bytes are right.
-/// A wrong cell convicts at any time before settlement, demanded or not. A right one answers if it was demanded.
-pub fn adjudicate(
-    shard: &mut Shard,
-    terms: &JobTerms,
-    number: u64,
-    matches: bool,
-    submitter: &Pubkey,
-    now: &Now,
-) -> Result<Verdict> {
-    state_is(shard, &[ShardState::Committed, ShardState::Sampled])?;
-    if !matches {
-        slash(shard, terms, Fault::WrongCell, submitter, now)?;
-        return Ok(Verdict::Convicted);
-    }
-    let mut hits = 0u32;
-    for (i, cell) in (0u32..).zip(shard.cells.iter()) {
-        if *cell == number {
-            hits |= 1u32.checked_shl(i).unwrap_or(0);
-        }
-    }
-    let hits = hits & unanswered(shard, terms);
-    ensure(hits != 0, AssayError::NotDemanded)?;
-    shard.answered |= hits;
-    Ok(Verdict::Answered)
-}
-
-/// Slashes when a drawn or named cell is past its due time. Returns the number of such a cell.
-pub fn slash_unanswered(shard: &mut Shard, terms: &JobTerms, caller: &Pubkey, now: &Now) -> Result<u64> {
-    state_is(shard, &[ShardState::Committed, ShardState::Sampled])?;
-    let open = unanswered(shard, terms);
-    ensure(open != 0, AssayError::NothingUnanswered)?;
-    let drawn = if draw_due(shard, terms).passed(now) { run_of_bits(0, shard.drawn) } else { 0 };
-    let named = if named_due(shard, terms).passed(now) { run_of_bits(terms.samples, shard.named) } else { 0 };
-    let late = open & (drawn | named);
-    ensure(late != 0, AssayError::TooEarly)?;
-    let first = usize::try_from(late.trailing_zeros()).map_err(|_| AssayError::Overflow)?;
-    let cell = shard.cells.get(first).copied().ok_or(AssayError::NoSuchCell)?;
-    slash(shard, terms, Fault::Unanswered, caller, now)?;
-    Ok(cell)
-}
-
-/// Divides the lock into debts. The lock itself stays locked until the debts are moved; job and provider are told then.
-fn slash(shard: &mut Shard, terms: &JobTerms, fault: Fault, bounty_to: &Pubkey, now: &Now) -> Result<()> {
-    let parts =
-        money::seizure(shard.collateral, shard.price, terms.amplification_bps, terms.bounty_bps, shard.owed_renter)?;
-    shard.state = ShardState::Slashed as u8;
-    shard.fault = fault as u8;
-    shard.owed_renter = parts.compensation;
-    shard.owed_bounty = parts.bounty;
-    shard.owed_treasury = parts.treasury;
-    shard.bounty_to = *bounty_to;
-    shard.ended_at = now.time;
-    shard.ended_slot = now.slot;
-    Ok(())
-}
-
-/// What a settlement moves. At most one of the two amounts is not zero.
+/// What a settlement moves. At most one of the first two amounts is not zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Payment {
     /// From the job's vault to the stake vault, base units.
@@ -327,17 +221,32 @@ pub struct Payment {
     pub to_job: u64,
     /// Fee that stays in the job's vault for the treasury, base units.
     pub fee: u64,
+    /// False when the price goes back to the renter because the result did not arrive.
+    pub delivered: bool,
 }
 
-/// Sampled -> Settled.
-pub fn settle(job: &mut Job, provider: &mut Provider, shard: &mut Shard, now: &Now) -> Result<Payment> {
+/// Whether the shard may be settled now, and if so, whether the provider gets the price.
+fn settleable(shard: &Shard, terms: &JobTerms, now: &Now) -> Result<bool> {
+    if shard.accepted != 0 {
+        state_is(shard, &[ShardState::Committed, ShardState::Sampled])?;
+        return Ok(true);
+    }
     state_is(shard, &[ShardState::Sampled])?;
-    ensure(unanswered(shard, &job.terms) == 0 && shard.open_challenges == 0, AssayError::Unanswered)?;
-    ensure(challenge_window(shard, &job.terms).passed(now), AssayError::WindowOpen)?;
-    let parts = money::settlement(shard.price, job.terms.fee_bps)?;
+    ensure(unanswered(shard, terms) == 0 && shard.open_challenges == 0, AssayError::Unanswered)?;
+    ensure(challenge_window(shard, terms).passed(now), AssayError::WindowOpen)?;
+    delivery::delivered(shard, terms, now)
+}
+
+/// Sampled -> Settled, or Committed -> Settled for an accepted shard. Without delivery the renter keeps the price, and the
+/// provider gets its collateral back and what it earned by posting leaves.
+pub fn settle(job: &mut Job, provider: &mut Provider, shard: &mut Shard, now: &Now) -> Result<Payment> {
+    let delivered = settleable(shard, &job.terms, now)?;
+    let price = if delivered { shard.price } else { 0 };
+    let parts = money::settlement(price, job.terms.fee_bps)?;
     let rolled = shard.owed_renter;
-    let to_provider = parts.pay.saturating_sub(rolled);
-    let to_job = rolled.saturating_sub(parts.pay);
+    let earned = parts.pay.checked_add(shard.posted_pay).ok_or(AssayError::Overflow)?;
+    let to_provider = earned.saturating_sub(rolled);
+    let to_job = rolled.saturating_sub(earned);
 
     provider.locked = provider.locked.checked_sub(shard.collateral).ok_or(AssayError::Overflow)?;
     provider.staked =
@@ -348,14 +257,16 @@ pub fn settle(job: &mut Job, provider: &mut Provider, shard: &mut Shard, now: &N
     provider.fees = provider.fees.saturating_add(parts.fee);
     job.active = job.active.checked_sub(1).ok_or(AssayError::Overflow)?;
     job.settled = increment(job.settled)?;
+    job.prepaid = job.prepaid.checked_sub(shard.prepaid).ok_or(AssayError::Overflow)?;
     job.fees_owed = job.fees_owed.checked_add(parts.fee).ok_or(AssayError::Overflow)?;
     job.paid = job.paid.saturating_add(to_provider);
     job.compensated = job.compensated.checked_add(rolled).ok_or(AssayError::Overflow)?;
     shard.state = ShardState::Settled as u8;
     shard.owed_renter = 0;
+    shard.prepaid = 0;
     shard.ended_at = now.time;
     shard.ended_slot = now.slot;
-    Ok(Payment { to_provider, to_job, fee: parts.fee })
+    Ok(Payment { to_provider, to_job, fee: parts.fee, delivered })
 }
 
 /// Moves the renter's and the treasury's part of a slashed lock. Returns what goes from stake vault to job vault.
@@ -364,8 +275,7 @@ pub fn settle(job: &mut Job, provider: &mut Provider, shard: &mut Shard, now: &N
 /// the debts stay locked and can be moved by another call once the vaults are thawed.
 pub fn seize(job: &mut Job, provider: &mut Provider, shard: &mut Shard, frozen: bool, now: &Now) -> Result<u64> {
     state_is(shard, &[ShardState::Slashed])?;
-    let waited = Deadline { opened_at: shard.ended_at, opened_slot: shard.ended_slot, seconds: BOUNTY_WAIT_SECONDS };
-    let forfeited = if waited.passed(now) { shard.owed_bounty } else { 0 };
+    let forfeited = if bounty_wait(shard).passed(now) { shard.owed_bounty } else { 0 };
     let treasury = shard.owed_treasury.checked_add(forfeited).ok_or(AssayError::Overflow)?;
     let amount = shard.owed_renter.checked_add(treasury).ok_or(AssayError::Overflow)?;
     // `collateral` is what the lock still holds for this shard. The first seizure also ends the shard's work.
@@ -375,6 +285,8 @@ pub fn seize(job: &mut Job, provider: &mut Provider, shard: &mut Shard, frozen: 
         shard.seized = 1;
         job.active = job.active.checked_sub(1).ok_or(AssayError::Overflow)?;
         job.slashed = increment(job.slashed)?;
+        job.prepaid = job.prepaid.checked_sub(shard.prepaid).ok_or(AssayError::Overflow)?;
+        shard.prepaid = 0;
         provider.active = provider.active.checked_sub(1).ok_or(AssayError::Overflow)?;
         provider.slashed = provider.slashed.checked_add(1).ok_or(AssayError::Overflow)?;
     }
@@ -388,6 +300,28 @@ pub fn seize(job: &mut Job, provider: &mut Provider, shard: &mut Shard, frozen: 
     shard.owed_treasury = 0;
     unlock(provider, shard, amount)?;
     Ok(amount)
+}
+
+/// The renter gives up the debts of a slashed shard that can't be moved because a vault is frozen, so that the shard and
+/// its job can close. They go back to the provider's stake. A bounty is not the renter's to give up: it must be paid, or
+/// have waited its 30 days. Returns what was given up, base units.
+pub fn waive(provider: &mut Provider, shard: &mut Shard, frozen: bool, now: &Now) -> Result<u64> {
+    state_is(shard, &[ShardState::Slashed])?;
+    ensure(frozen, AssayError::NotFrozen)?;
+    ensure(shard.seized != 0 && (shard.owed_bounty == 0 || bounty_wait(shard).passed(now)), AssayError::StillNeeded)?;
+    let debts = shard.collateral;
+    ensure(debts > 0, AssayError::NothingOwed)?;
+    provider.locked = provider.locked.checked_sub(debts).ok_or(AssayError::Overflow)?;
+    shard.collateral = 0;
+    shard.owed_renter = 0;
+    shard.owed_bounty = 0;
+    shard.owed_treasury = 0;
+    Ok(debts)
+}
+
+/// How long a bounty waits for its owner.
+fn bounty_wait(shard: &Shard) -> Deadline {
+    Deadline { opened_at: shard.ended_at, opened_slot: shard.ended_slot, seconds: BOUNTY_WAIT_SECONDS }
 }
 
 /// Moves the bounty. Returns what goes from the stake vault to the token account of `bounty_to`.
@@ -412,6 +346,7 @@ fn unlock(provider: &mut Provider, shard: &mut Shard, amount: u64) -> Result<()>
 pub fn closable(shard: &Shard, job: &Job, now: &Now) -> bool {
     let debts = [shard.owed_renter, shard.owed_bounty, shard.owed_treasury];
     job.terminal(now)
+        && shard.unpaid_challenges == 0
         && match shard.state() {
             Some(ShardState::Settled | ShardState::Open) => true,
             Some(ShardState::Slashed) => shard.seized != 0 && debts == [0; 3],

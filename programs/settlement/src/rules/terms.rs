@@ -3,15 +3,9 @@
 use crate::{
     constants::*,
     error::AssayError,
-    rules::draw::class_leaves,
-    state::{CostClass, Terms},
+    rules::{Result, draw::class_leaves, ensure},
+    state::{CostClass, DeliveryMode, JobTerms, PUBLIC_RESULTS, RENTER_CHALLENGES, Silence, Terms},
 };
-
-type Result<T> = core::result::Result<T, AssayError>;
-
-fn ensure(holds: bool, error: AssayError) -> Result<()> {
-    if holds { Ok(()) } else { Err(error) }
-}
 
 /// Caps hold in every market, floors outside experimental ones.
 pub fn check_market(terms: &Terms, experimental: bool) -> Result<()> {
@@ -29,7 +23,7 @@ pub fn check_market(terms: &Terms, experimental: bool) -> Result<()> {
             && terms.samples >= 1
             && terms.response_seconds >= 1
             && usize::from(cells) <= MAX_CELLS
-            && terms.reserved == [0; 48],
+            && terms.reserved == [0; 5],
         AssayError::TermsOutOfRange,
     )?;
     ensure(
@@ -37,10 +31,28 @@ pub fn check_market(terms: &Terms, experimental: bool) -> Result<()> {
             || (terms.samples >= SAMPLES_FLOOR
                 && terms.response_seconds >= RESPONSE_FLOOR_SECONDS
                 && terms.challenge_seconds >= CHALLENGE_FLOOR_SECONDS
+                && terms.bond_base >= 1
                 && terms.release_min_bps >= RELEASE_FLOOR_BPS
                 && terms.expiry_bps >= EXPIRY_FLOOR_BPS),
         AssayError::TermsBelowFloor,
     )
+}
+
+/// The bond of a challenge: the base, and the rate for each KiB, begun ones included, of evidence that a cell may take.
+pub fn bond(terms: &Terms, evidence_bytes: u32) -> Result<u64> {
+    let kib = u64::from(evidence_bytes.div_ceil(1_024));
+    let rated = terms.bond_per_kib.checked_mul(kib).ok_or(AssayError::Overflow)?;
+    terms.bond_base.checked_add(rated).ok_or(AssayError::Overflow)
+}
+
+/// Checks how a job wants its results delivered, and its flags: nothing is set that has no meaning.
+pub fn check_delivery(terms: &JobTerms) -> Result<()> {
+    let mode = terms.delivery().ok_or(AssayError::BadDelivery)?;
+    let silence = terms.silence().ok_or(AssayError::BadDelivery)?;
+    let attested = mode == DeliveryMode::Attested;
+    ensure(attested == (terms.attestor != NOBODY), AssayError::BadDelivery)?;
+    ensure(attested || silence == Silence::Pay, AssayError::BadDelivery)?;
+    ensure(terms.flags & !(RENTER_CHALLENGES | PUBLIC_RESULTS) == 0, AssayError::BadDelivery)
 }
 
 /// The renter's own part of a job's terms.

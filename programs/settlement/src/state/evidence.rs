@@ -9,7 +9,10 @@ use bytemuck::{Pod, Zeroable};
 /// First bytes of an Evidence account: SHA-256("account:Evidence"), first 8 bytes.
 pub const EVIDENCE_DISCRIMINATOR: [u8; 8] = [160, 73, 93, 206, 99, 242, 62, 92];
 /// Bytes before the evidence itself; a multiple of 8.
-pub const EVIDENCE_HEADER_BYTES: usize = 8 + 8 + 32 + 32 + 8 + 256;
+pub const EVIDENCE_HEADER_BYTES: usize = 8 + 8 + 32 + 32 + 8 + 8 + 256;
+
+/// Bytes that a step of a stepped cell hands on to the next.
+pub const STEP_STATE_BYTES: usize = 256;
 
 /// The header, at the start of the account.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
@@ -19,16 +22,20 @@ pub struct EvidenceHeader {
     pub discriminator: [u8; 8],
     /// Layout version.
     pub version: u8,
-    /// 1 once a stepped cell has frozen the bytes (later version); 0 now.
-    pub frozen: u8,
+    /// 1 once the account carries the state of a stepped cell.
+    pub stepping: u8,
     /// Zero.
-    pub padding: [u8; 6],
+    pub padding: [u8; 2],
+    /// Cell inside the leaf, of a stepped cell.
+    pub cell: u32,
     /// Who writes, uses and closes it, and gets its lamports back.
     pub owner: Pubkey,
-    /// Shard a frozen account belongs to (later version); zero now.
+    /// Shard of the stepped cell.
     pub shard: Pubkey,
-    /// Steps done (later version); 0 now.
+    /// Job-wide leaf of the stepped cell.
+    pub leaf: u64,
+    /// Steps done.
     pub steps: u64,
-    /// State of a stepped cell (later version); zero now.
-    pub state: [u8; 256],
+    /// What the last step handed on; written by this program alone.
+    pub state: [u8; STEP_STATE_BYTES],
 }

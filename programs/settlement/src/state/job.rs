@@ -9,7 +9,8 @@ use assay_kernels::hash::{Hash, sha256};
 
 /// A run of leaves whose cells cost the same; the verifier states them, in leaf order.
 #[zero_copy]
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, borsh::BorshSerialize, borsh::BorshDeserialize)]
+#[borsh(crate = "anchor_lang::prelude::borsh")]
 pub struct CostClass {
     /// Cells of the class.
     pub cells: u64,
@@ -52,7 +53,7 @@ pub struct JobTerms {
     pub token_program: Pubkey,
     /// The one Provider account that may claim; zero for anyone.
     pub reserved_for: Pubkey,
-    /// Zero (attested delivery, later version).
+    /// Who says whether results arrived, under attested delivery; else zero.
     pub attestor: Pubkey,
     /// Price of a shard when the auction begins, base units.
     pub price_start: u64,
@@ -68,10 +69,10 @@ pub struct JobTerms {
     pub leaves: u64,
     /// Leaves of a shard; the last shard may have fewer.
     pub shard_leaves: u64,
-    /// Bond of a challenge: base, base units.
-    pub bond_base: u64,
-    /// Bond of a challenge: for each KiB of evidence, base units.
-    pub bond_per_kib: u64,
+    /// Bond of a challenge, base units: the market's base, and its rate for the evidence that a cell of the kernel may take.
+    pub bond: u64,
+    /// What the renter prepays for each KiB of a leaf that it wants posted to the ledger, base units.
+    pub post_per_kib: u64,
     /// Seconds in which the price rises from start to max.
     pub ramp_seconds: u32,
     /// Seconds a provider has from its claim to its commitment.
@@ -110,11 +111,11 @@ pub struct JobTerms {
     pub classes: u8,
     /// Inputs that count.
     pub inputs: u8,
-    /// How delivery decides who gets the price; 0: it does not (the others are for a later version).
+    /// DeliveryMode: how delivery decides who gets the price.
     pub delivery: u8,
-    /// Zero (what silence means under attested delivery, later version).
+    /// Silence: what it means under attested delivery that the attestor says nothing.
     pub silence: u8,
-    /// Zero (who may challenge, who may fetch results: later version).
+    /// RENTER_CHALLENGES, PUBLIC_RESULTS.
     pub flags: u8,
     /// Zero.
     pub padding: [u8; 5],
@@ -128,6 +129,33 @@ pub struct JobTerms {
     pub params: [u8; MAX_PARAMS],
     /// Zero; for later versions.
     pub reserved: [u8; 64],
+}
+
+/// Flag of a job: only its renter may challenge.
+pub const RENTER_CHALLENGES: u8 = 1;
+/// Flag of a job: the provider serves the results' bytes to anyone, not to the renter alone.
+pub const PUBLIC_RESULTS: u8 = 2;
+
+/// How delivery decides who receives the price of a proven shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum DeliveryMode {
+    /// It does not.
+    None = 0,
+    /// The renter can demand leaves; they must be posted to the ledger in time.
+    Ledger = 1,
+    /// A key named in the terms says whether the result arrived.
+    Attested = 2,
+}
+
+/// What it means that the attestor says nothing until the challenge window is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Silence {
+    /// The provider is paid.
+    Pay = 0,
+    /// The renter gets the price back.
+    Refund = 1,
 }
 
 /// What a job is, apart from its shards.
@@ -176,8 +204,10 @@ pub struct Job {
     pub compensated: u64,
     /// Base units paid to providers, in total.
     pub paid: u64,
+    /// Prepaid by the renter for leaves posted to the ledger, in shards that are not terminal, base units.
+    pub prepaid: u64,
     /// Zero.
-    pub padding2: [u64; 2],
+    pub padding2: u64,
     /// Hot keys that may name cells, nothing else; zero for none.
     pub watch_keys: [Pubkey; MAX_WATCH_KEYS],
     /// Zero; for later versions.
@@ -191,8 +221,17 @@ pub struct Job {
 pub struct Amounts {
     /// Escrow of shards in work, and of open shards while they can still be claimed, base units.
     pub escrow: u64,
+    /// Prepaid for posting leaves, of shards in work, base units.
+    pub prepaid: u64,
     /// Owed to the treasury, base units.
     pub fees: u64,
+}
+
+impl Amounts {
+    /// The sum, base units.
+    pub fn total(&self) -> Option<u64> {
+        self.escrow.checked_add(self.prepaid)?.checked_add(self.fees)
+    }
 }
 
 impl JobTerms {
@@ -219,6 +258,25 @@ impl JobTerms {
         let first_leaf = u64::from(index).checked_mul(self.shard_leaves)?;
         let leaves = self.leaves.checked_sub(first_leaf)?.min(self.shard_leaves);
         Some(crate::rules::draw::Shard { classes: self.classes(), first_leaf, leaves })
+    }
+
+    /// How delivery decides; none for a byte this version does not know.
+    pub fn delivery(&self) -> Option<DeliveryMode> {
+        Some(match self.delivery {
+            0 => DeliveryMode::None,
+            1 => DeliveryMode::Ledger,
+            2 => DeliveryMode::Attested,
+            _ => return None,
+        })
+    }
+
+    /// What silence means; none for a byte this version does not know.
+    pub fn silence(&self) -> Option<Silence> {
+        Some(match self.silence {
+            0 => Silence::Pay,
+            1 => Silence::Refund,
+            _ => return None,
+        })
     }
 
     /// When open shards can be refunded without the renter's signature.
@@ -258,7 +316,8 @@ impl Job {
     pub fn owed(&self, now: &Now) -> Option<Amounts> {
         let open = if self.closed(now) { 0 } else { self.open_shards()? };
         let shards = u64::from(self.active).checked_add(u64::from(open))?;
-        Some(Amounts { escrow: shards.checked_mul(self.terms.price_max)?, fees: self.fees_owed })
+        let escrow = shards.checked_mul(self.terms.price_max)?;
+        Some(Amounts { escrow, prepaid: self.prepaid, fees: self.fees_owed })
     }
 
     /// True for the renter and its watch keys.

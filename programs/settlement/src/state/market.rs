@@ -7,6 +7,9 @@ pub const EXPERIMENTAL: u8 = 1;
 /// Flag: no new jobs and no new claims.
 pub const PAUSED: u8 = 2;
 
+/// Flag: the mint had a freeze authority when the market was opened: it can stop every vault.
+pub const FREEZABLE: u8 = 4;
+
 /// What a job of this market is dealt under. A job keeps its own copy: later changes do not touch it.
 #[zero_copy]
 #[derive(Debug, PartialEq, Eq, borsh::BorshSerialize, borsh::BorshDeserialize)]
@@ -36,8 +39,10 @@ pub struct Terms {
     pub samples: u8,
     /// Cells the renter may name (m).
     pub named: u8,
+    /// What a renter prepays for each KiB of a leaf that it wants posted to the ledger, base units.
+    pub post_per_kib: u64,
     /// Zero; for later versions.
-    pub reserved: [u8; 48],
+    pub reserved: [u64; 5],
 }
 
 #[account(zero_copy)]
@@ -49,7 +54,7 @@ pub struct Market {
     pub bump: u8,
     /// Canonical bump of the treasury.
     pub treasury_bump: u8,
-    /// EXPERIMENTAL, PAUSED.
+    /// EXPERIMENTAL, PAUSED, FREEZABLE.
     pub flags: u8,
     /// Number that its creator gave it.
     pub id: u16,
@@ -73,6 +78,10 @@ pub struct Market {
     pub rent_payer: Pubkey,
     /// What new jobs are dealt under.
     pub terms: Terms,
+    /// Jobs that are not closed.
+    pub jobs: u64,
+    /// Providers that are not closed.
+    pub providers: u64,
     /// Zero; for later versions.
-    pub reserved: [u8; 256],
+    pub reserved: [u64; 30],
 }

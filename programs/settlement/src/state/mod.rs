@@ -1,6 +1,8 @@
 //! The accounts. Every one is zero-copy (`repr(C)`, no padding), begins with its layout version and its canonical bump,
 //! records who paid its rent, and keeps reserved bytes for later versions.
 
+mod challenge;
+mod delivery;
 mod draw_seed;
 mod evidence;
 mod job;
@@ -10,11 +12,15 @@ mod provider;
 mod renter;
 mod shard;
 
+pub use challenge::{Challenge, ChallengeState, unit_seconds};
+pub use delivery::Delivery;
 pub use draw_seed::DrawSeed;
-pub use evidence::{EVIDENCE_DISCRIMINATOR, EVIDENCE_HEADER_BYTES, EvidenceHeader};
-pub use job::{Amounts, CostClass, InputTree, Job, JobState, JobTerms};
+pub use evidence::{EVIDENCE_DISCRIMINATOR, EVIDENCE_HEADER_BYTES, EvidenceHeader, STEP_STATE_BYTES};
+pub use job::{
+    Amounts, CostClass, DeliveryMode, InputTree, Job, JobState, JobTerms, PUBLIC_RESULTS, RENTER_CHALLENGES, Silence,
+};
 pub use kernel::Kernel;
-pub use market::{EXPERIMENTAL, Market, PAUSED, Terms};
+pub use market::{EXPERIMENTAL, FREEZABLE, Market, PAUSED, Terms};
 pub use provider::Provider;
 pub use renter::Renter;
 pub use shard::{Shard, ShardState};
@@ -39,7 +45,9 @@ mod tests {
         assert_eq!(size_of::<CostClass>(), 32);
         assert_eq!(size_of::<JobTerms>(), 7 * 32 + 9 * 8 + 6 * 4 + 6 * 2 + 20 + 4 * 40 + 16 * 32 + 128 + 512 + 64);
         assert_eq!(space_of::<Job>(), 8 + 8 + 8 + 3 * 32 + 32 + 8 + 16 + 32 + 64 + 64 + size_of::<JobTerms>());
-        assert_eq!(space_of::<Shard>(), 8 + 24 + 5 * 32 + 2 * 32 + 18 * 8 + 32 * 8 + 64);
+        assert_eq!(space_of::<Shard>(), 8 + 32 + 5 * 32 + 2 * 32 + 22 * 8 + 32 * 8 + 64);
+        assert_eq!(space_of::<Challenge>(), 8 + 8 + 8 * 32 + 4 * 8 + 64);
+        assert_eq!(space_of::<Delivery>(), 8 + 8 + 3 * 32 + 8 + 64 * 8 + 64);
         assert_eq!(size_of::<EvidenceHeader>(), EVIDENCE_HEADER_BYTES);
     }
 }

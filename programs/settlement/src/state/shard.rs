@@ -38,16 +38,26 @@ pub struct Shard {
     pub rolls: u8,
     /// Why it was slashed: 0 not, 1 a wrong cell, 2 an unanswered cell, 3 rolled windows used up the lock.
     pub fault: u8,
-    /// Zero.
-    pub padding: u8,
+    /// 1 once the renter has accepted the result: settlement waits for nothing else.
+    pub accepted: u8,
     /// Number of the shard inside the job.
     pub index: u32,
     /// Bit i: `cells[i]` is answered.
     pub answered: u32,
-    /// Challenges not yet answered (later version); zero now.
+    /// Challenges that wait for an answer.
     pub open_challenges: u32,
     /// Times it was claimed.
     pub claims: u32,
+    /// Challenges that were answered and whose bonds are not divided yet.
+    pub unpaid_challenges: u32,
+    /// Leaves that the renter demanded on the ledger.
+    pub leaves_demanded: u8,
+    /// Of these, leaves that were posted.
+    pub leaves_posted: u8,
+    /// What the attestor said: 0 nothing, 1 it arrived, 2 it did not.
+    pub attested: u8,
+    /// Zero.
+    pub padding: u8,
     /// The job.
     pub job: Pubkey,
     /// The Provider account that holds the claim; the last one when given back.
@@ -86,6 +96,14 @@ pub struct Shard {
     pub named_at: i64,
     /// Slot in which cells were named.
     pub named_slot: u64,
+    /// When leaves were demanded, unix seconds; 0 when none.
+    pub demanded_at: i64,
+    /// Slot in which leaves were demanded.
+    pub demanded_slot: u64,
+    /// What the renter prepaid for posting them, base units; in the job's vault.
+    pub prepaid: u64,
+    /// Of this, what the provider has earned by posting, base units.
+    pub posted_pay: u64,
     /// When it became terminal, unix seconds.
     pub ended_at: i64,
     /// Slot in which it became terminal.

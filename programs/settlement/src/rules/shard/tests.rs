@@ -2,7 +2,10 @@
 //! providers, with vaults that move exactly what the steps return.
 
 use super::*;
-use crate::state::CostClass;
+use crate::{
+    rules::judgement::{Verdict, adjudicate, demanded, slash_unanswered, unanswered},
+    state::CostClass,
+};
 use bytemuck::Zeroable;
 use proptest::prelude::*;
 
@@ -76,7 +79,7 @@ fn answer_all(j: &Job, s: &mut Shard, now: &Now) {
     while unanswered(s, &j.terms) != 0 {
         let i = usize::try_from(unanswered(s, &j.terms).trailing_zeros()).unwrap();
         let cell = s.cells[i];
-        assert_eq!(adjudicate(s, &j.terms, cell, true, &key(1), now), Ok(Verdict::Answered));
+        assert_eq!(adjudicate(s, &j.terms, cell, true, None, &key(1), now), Ok(Verdict::Answered));
     }
 }
 
@@ -93,7 +96,7 @@ fn settles_once_and_only_when_everything_is_over() {
     assert!(locked >= price + price / 2);
     assert_eq!(settle(&mut j, &mut p, &mut s, &at(9_999)), Err(AssayError::WrongState));
     assert_eq!(slash_unanswered(&mut s, &j.terms, &key(2), &at(9_999)), Err(AssayError::WrongState));
-    assert_eq!(adjudicate(&mut s, &j.terms, 0, false, &key(2), &at(9_999)), Err(AssayError::WrongState));
+    assert_eq!(adjudicate(&mut s, &j.terms, 0, false, None, &key(2), &at(9_999)), Err(AssayError::WrongState));
 }
 
 #[test]
@@ -119,8 +122,8 @@ fn a_late_answer_counts_until_somebody_slashes() {
 fn any_wrong_cell_convicts_and_a_right_one_nobody_asked_for_is_refused() {
     let (j, _, mut s) = sampled();
     let free = (0..16).find(|c| !s.cells[..3].contains(c)).unwrap();
-    assert_eq!(adjudicate(&mut s, &j.terms, free, true, &key(2), &at(70)), Err(AssayError::NotDemanded));
-    assert_eq!(adjudicate(&mut s, &j.terms, free, false, &key(2), &at(70)), Ok(Verdict::Convicted));
+    assert_eq!(adjudicate(&mut s, &j.terms, free, true, None, &key(2), &at(70)), Err(AssayError::NotDemanded));
+    assert_eq!(adjudicate(&mut s, &j.terms, free, false, None, &key(2), &at(70)), Ok(Verdict::Convicted));
 }
 
 #[test]
@@ -135,7 +138,7 @@ fn named_cells_are_due_on_their_own_and_only_once() {
     assert_eq!(name(&mut s, &j.terms, &[1], &at(219)), Err(AssayError::AlreadyNamed));
     assert_eq!(settle(&mut j, &mut p, &mut s, &at(400)), Err(AssayError::Unanswered));
     assert_eq!(slash_unanswered(&mut s, &j.terms, &key(2), &at(518)), Err(AssayError::TooEarly));
-    adjudicate(&mut s, &j.terms, 15, true, &key(1), &at(400)).unwrap();
+    adjudicate(&mut s, &j.terms, 15, true, None, &key(1), &at(400)).unwrap();
     assert_eq!(unanswered(&s, &j.terms).count_ones(), 1, "a cell named twice is answered once");
     assert_eq!(slash_unanswered(&mut s, &j.terms, &key(2), &at(519)), Ok(0), "the late one, not the first");
 }
@@ -181,7 +184,7 @@ fn frozen_vaults_hold_nobody_elses_money() {
     assert_eq!(expire(&mut j, &mut p, &mut s, true, &at(110)), Ok(0), "the penalty can't be moved, so it is waived");
     assert_eq!((p.locked, p.staked, j.active), (0, STAKE, 0));
     let (mut j, mut p, mut s) = sampled();
-    adjudicate(&mut s, &j.terms, 1, false, &key(2), &at(70)).unwrap();
+    adjudicate(&mut s, &j.terms, 1, false, None, &key(2), &at(70)).unwrap();
     let owed = (s.owed_renter, s.owed_treasury);
     assert_eq!(seize(&mut j, &mut p, &mut s, true, &at(80)), Ok(0));
     assert_eq!((j.active, j.slashed, p.active, s.owed_renter, s.owed_treasury), (0, 1, 0, owed.0, owed.1));
@@ -330,7 +333,7 @@ impl Ledger {
             Op::Name(c) => name(s, &j.terms, &[u64::from(*c)], &now)?,
             Op::Answer(c) | Op::Convict(c) => {
                 let matches = matches!(op, Op::Answer(_));
-                adjudicate(s, &j.terms, u64::from(*c), matches, &key(2), &now)?;
+                adjudicate(s, &j.terms, u64::from(*c), matches, None, &key(2), &now)?;
             }
             Op::SlashLate => {
                 slash_unanswered(s, &j.terms, &key(2), &now)?;
