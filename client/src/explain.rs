@@ -63,7 +63,10 @@ all! {
     ShardClaimed StakeTooSmall WrongState TooEarly WindowOver WindowOpen DrawTooEarly DrawAgedOut
     DrawStillPossible WrongWindow AlreadyNamed TooManyCells NoSuchCell NotDemanded WrongPath BadOpening
     NotEvidence WrongEvidenceOwner EvidenceBounds Unanswered NothingUnanswered NothingOwed StillNeeded
-    ZeroAmount
+    ZeroAmount MintTransferFee MintTransferHook MintPermanentDelegate MintDefaultState MintPausable
+    MintNonTransferable MintConfidential MintExtension BadDelivery Accepted AlreadyAnswered AlreadyChallenged
+    ChallengeRestricted WrongChallenge ChallengeOpen ChallengeAnswered WrongDelivery AlreadyDemanded BadLeaves
+    AlreadyPosted AlreadyDelivered DeliveryOpen NotProposed NotFrozen
 }
 
 #[cfg(test)]
