@@ -66,7 +66,7 @@ all! {
     ZeroAmount MintTransferFee MintTransferHook MintPermanentDelegate MintDefaultState MintPausable
     MintNonTransferable MintConfidential MintExtension BadDelivery Accepted AlreadyAnswered AlreadyChallenged
     ChallengeRestricted WrongChallenge ChallengeOpen ChallengeAnswered WrongDelivery AlreadyDemanded BadLeaves
-    AlreadyPosted AlreadyDelivered DeliveryOpen NotProposed NotFrozen
+    AlreadyPosted AlreadyDelivered DeliveryOpen NotProposed NotFrozen OtherCell
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@
 //! account. An opening says where the bytes of one authenticated run lie: inline or in the evidence account. Whoever
 //! calls has checked every opening against the roots in the job; the verifier believes them.
 //!
-//! Return data: [`Describe`] for `describe`, [`Geometry`] for `check`, the cell's bytes for `cell`. Everything else
-//! fails with [`VerifierError`].
+//! Return data: [`Describe`] for `describe`, [`Geometry`] for `check`, the cell's bytes for `cell`. For `step` the inline
+//! bytes are the number of steps done (u64) and [`STEP_STATE_BYTES`] of state, and what comes back is [`STEP_MORE`] and the
+//! next state, or [`STEP_DONE`] and the cell's bytes. Everything else fails with [`VerifierError`].
 
 mod error;
 mod layout;
@@ -34,6 +35,12 @@ pub const IN_EVIDENCE: u32 = 1 << 31;
 pub const HEADER_BYTES: usize = 1 + 1 + 2 + 2 + 2 + 8 + 4;
 /// Bytes of source, start, len and at.
 pub const OPENING_BYTES: usize = 1 + 8 + 4 + 4;
+/// Bytes of state that a step of a cell hands on to the next; zero before the first.
+pub const STEP_STATE_BYTES: usize = 256;
+/// First byte of the answer to a step: another one must follow.
+pub const STEP_MORE: u8 = 0;
+/// First byte of the answer to a step: the cell's bytes follow, at most 1,023.
+pub const STEP_DONE: u8 = 1;
 /// Most bytes of params a job may have.
 pub const MAX_PARAMS_BYTES: usize = 512;
 /// Most bytes of instruction data that one program may pass to another.

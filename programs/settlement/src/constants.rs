@@ -60,7 +60,7 @@ pub const RELEASE_FLOOR_BPS: u16 = 1;
 /// Least penalty of an expired claim outside an experimental market, basis points of the price.
 pub const EXPIRY_FLOOR_BPS: u16 = 1_000;
 /// The last price of an auction is at most so many times the first, so that holding a claim is never nearly free.
-pub const PRICE_SPAN_CAP: u64 = 20;
+pub const PRICE_SPAN_CAP: u64 = 4;
 /// Fewest drawn cells k outside an experimental market.
 pub const SAMPLES_FLOOR: u8 = 3;
 /// Shortest response time outside an experimental market, seconds.
@@ -76,6 +76,8 @@ pub const BOUNTY_WAIT_SECONDS: u32 = 30 * 86_400;
 /// How long a recorded seed must stay before its rent can be taken back, seconds.
 pub const SEED_KEEP_SECONDS: u32 = 30 * 86_400;
 
+/// Most transactions that answering one cell may take: a full evidence account in v0 transactions.
+pub const MAX_ANSWER_TRANSACTIONS: u16 = 320;
 /// Seconds in the queue of a provider's challenges for each transaction that answering one cell takes.
 pub const SECONDS_PER_ANSWER_TRANSACTION: u32 = 2;
 

@@ -165,4 +165,6 @@ pub enum AssayError {
     NotProposed,
     #[msg("Debts can be waived only while a vault is frozen: seize them")]
     NotFrozen,
+    #[msg("The evidence account carries the steps of another cell: use another account, or close this one")]
+    OtherCell,
 }

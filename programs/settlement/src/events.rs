@@ -435,6 +435,19 @@ pub struct CellAnswered {
     pub open_challenges: u32,
 }
 
+/// A cell that takes several transactions was carried one step further.
+#[event]
+pub struct CellStepped {
+    /// The shard.
+    pub shard: Pubkey,
+    /// Job-wide leaf.
+    pub leaf: u64,
+    /// Cell inside the leaf.
+    pub cell: u32,
+    /// Steps done.
+    pub steps: u64,
+}
+
 /// A cell was challenged.
 #[event]
 pub struct ChallengeOpened {

@@ -23,6 +23,8 @@ pub mod error;
 pub mod events;
 #[cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 pub mod instructions;
+#[cfg(feature = "mutants")]
+pub mod mutants;
 #[cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 pub mod rules;
 #[cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
@@ -193,6 +195,10 @@ pub mod settlement {
     /// Re-executes a cell: a match answers, a mismatch convicts. Anyone.
     pub fn adjudicate(ctx: Context<Adjudicate>, args: AdjudicateArgs) -> Result<()> {
         instructions::adjudicate(ctx, args)
+    }
+    /// Carries a cell that is too large for one transaction one step further; the last step judges. Anyone.
+    pub fn step_cell(ctx: Context<StepCell>, args: AdjudicateArgs) -> Result<()> {
+        instructions::step_cell(ctx, args)
     }
     /// Slashes a shard with an unanswered cell past its due time. Anyone.
     pub fn slash_unanswered(ctx: Context<SlashUnanswered>) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Program-derived accounts: made at their canonical address even when somebody sent lamports there first, loaded with
 //! owner and type checked.
 
-use crate::error::AssayError;
+use crate::{error::AssayError, rules::same};
 use anchor_lang::{
     Discriminator,
     prelude::*,
@@ -14,7 +14,7 @@ use core::cell::{Ref, RefMut};
 /// Derives the canonical address, checks that `account` is it, and returns the bump.
 pub fn canonical(account: &AccountInfo, seeds: &[&[u8]]) -> Result<u8> {
     let (address, bump) = Pubkey::find_program_address(seeds, &crate::ID);
-    require_keys_eq!(address, *account.key, AssayError::WrongAddress);
+    same(&address, account.key, AssayError::WrongAddress)?;
     Ok(bump)
 }
 
@@ -33,7 +33,7 @@ pub fn create<'info>(
         let make = system_instruction::create_account(payer.key, account.key, rent, space, owner);
         return Ok(invoke_signed(&make, &[payer.clone(), account.clone()], &[seeds])?);
     }
-    require_keys_eq!(*account.owner, system_program::ID, AssayError::WrongAddress);
+    same(account.owner, &system_program::ID, AssayError::WrongAddress)?;
     if let Some(missing) = rent.checked_sub(account.lamports())
         && missing > 0
     {
@@ -57,10 +57,18 @@ pub fn create_typed<'info, T: Discriminator>(
     Ok(())
 }
 
+/// Refuses with Anchor's own error unless `holds`.
+#[cfg_attr(feature = "mutants", track_caller)]
+fn expect(holds: bool, error: ErrorCode) -> Result<()> {
+    #[cfg(feature = "mutants")]
+    let holds = holds || crate::mutants::is_off(core::panic::Location::caller());
+    if holds { Ok(()) } else { Err(error.into()) }
+}
+
 fn check<T: Discriminator>(account: &AccountInfo, data: &[u8]) -> Result<()> {
-    require_keys_eq!(*account.owner, crate::ID, ErrorCode::AccountOwnedByWrongProgram);
-    require!(data.len() == crate::state::space_of::<T>(), ErrorCode::AccountDidNotDeserialize);
-    require!(data.starts_with(T::DISCRIMINATOR), ErrorCode::AccountDiscriminatorMismatch);
+    expect(*account.owner == crate::ID, ErrorCode::AccountOwnedByWrongProgram)?;
+    expect(data.len() == crate::state::space_of::<T>(), ErrorCode::AccountDidNotDeserialize)?;
+    expect(data.starts_with(T::DISCRIMINATOR), ErrorCode::AccountDiscriminatorMismatch)?;
     Ok(())
 }
 
@@ -75,7 +83,7 @@ pub fn load<'a, T: Pod + Discriminator>(account: &'a AccountInfo) -> Result<Ref<
 pub fn load_mut<'a, T: Pod + Discriminator>(account: &'a AccountInfo) -> Result<RefMut<'a, T>> {
     let data = account.try_borrow_mut_data()?;
     check::<T>(account, &data)?;
-    require!(account.is_writable, ErrorCode::ConstraintMut);
+    expect(account.is_writable, ErrorCode::ConstraintMut)?;
     Ok(RefMut::map(data, |d| bytemuck::from_bytes_mut(d.split_at_mut(8).1)))
 }
 

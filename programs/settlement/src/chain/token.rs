@@ -4,7 +4,11 @@
 use crate::{
     constants::{ASSOCIATED_TOKEN_PROGRAM, TOKEN_2022_PROGRAM, TOKEN_PROGRAM},
     error::AssayError,
-    rules::mint::{self, MintFacts},
+    rules::{
+        ensure,
+        mint::{self, MintFacts},
+        same,
+    },
 };
 use anchor_lang::{
     prelude::*,
@@ -23,8 +27,8 @@ const INITIALIZE_ACCOUNT_3: u8 = 18;
 /// Checks that a mint may settle a market: one of SPL Token, or of Token-2022 with nothing but allowed extensions.
 pub fn check_mint(mint: &AccountInfo, token_program: &AccountInfo) -> Result<MintFacts> {
     let known = [TOKEN_PROGRAM, TOKEN_2022_PROGRAM].contains(token_program.key);
-    require!(known, AssayError::WrongTokenProgram);
-    require_keys_eq!(*mint.owner, *token_program.key, AssayError::MintNotAllowed);
+    ensure(known, AssayError::WrongTokenProgram)?;
+    same(mint.owner, token_program.key, AssayError::MintNotAllowed)?;
     Ok(mint::check(&mint.try_borrow_data()?, *token_program.key == TOKEN_2022_PROGRAM)?)
 }
 
@@ -41,14 +45,14 @@ pub struct TokenAccount {
 
 /// Reads a token account of `token_program`.
 pub fn read(account: &AccountInfo, token_program: &Pubkey) -> Result<TokenAccount> {
-    require_keys_eq!(*account.owner, *token_program, AssayError::WrongTokenProgram);
+    same(account.owner, token_program, AssayError::WrongTokenProgram)?;
     let data = account.try_borrow_data()?;
-    require!(data.len() >= ACCOUNT_BYTES, AssayError::WrongTokenOwner);
+    ensure(data.len() >= ACCOUNT_BYTES, AssayError::WrongTokenOwner)?;
     let key = |at: usize| -> Option<Pubkey> { Some(Pubkey::new_from_array(*data.get(at..)?.first_chunk()?)) };
     let amount = data.get(64..).and_then(|d| d.first_chunk()).map(|b| u64::from_le_bytes(*b));
     match (key(0), key(32), amount) {
         (Some(mint), Some(owner), Some(amount)) => Ok(TokenAccount { mint, owner, amount }),
-        _ => err!(AssayError::WrongTokenOwner),
+        _ => Err(AssayError::WrongTokenOwner.into()),
     }
 }
 
@@ -65,9 +69,9 @@ pub fn check_destination(account: &AccountInfo, token_program: &Pubkey, mint: &P
     let seeds = [owner.as_ref(), token_program.as_ref(), mint.as_ref()];
     let (address, _) = Pubkey::find_program_address(&seeds, &ASSOCIATED_TOKEN_PROGRAM);
     let token = read(account, token_program)?;
-    require_keys_eq!(token.mint, *mint, AssayError::WrongMint);
-    require_keys_eq!(token.owner, *owner, AssayError::WrongTokenOwner);
-    require_keys_eq!(*account.key, address, AssayError::WrongTokenOwner);
+    same(&token.mint, mint, AssayError::WrongMint)?;
+    same(&token.owner, owner, AssayError::WrongTokenOwner)?;
+    same(account.key, &address, AssayError::WrongTokenOwner)?;
     Ok(())
 }
 

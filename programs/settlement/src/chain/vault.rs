@@ -4,6 +4,7 @@
 use crate::{
     chain::token,
     error::AssayError,
+    rules::same,
     seeds,
     state::{Challenge, Job, Market, Provider},
 };
@@ -24,9 +25,9 @@ pub struct JobVault<'a, 'info> {
 impl<'info> JobVault<'_, 'info> {
     /// Compares vault, mint and token program with the job's.
     pub fn check(&self, job: &Job) -> Result<()> {
-        require_keys_eq!(job.vault, *self.vault.key, AssayError::WrongVault);
-        require_keys_eq!(job.terms.mint, *self.mint.key, AssayError::WrongMint);
-        require_keys_eq!(job.terms.token_program, *self.token_program.key, AssayError::WrongTokenProgram);
+        same(&job.vault, self.vault.key, AssayError::WrongVault)?;
+        same(&job.terms.mint, self.mint.key, AssayError::WrongMint)?;
+        same(&job.terms.token_program, self.token_program.key, AssayError::WrongTokenProgram)?;
         Ok(())
     }
 
@@ -78,7 +79,7 @@ pub struct StakeVault<'a, 'info> {
 impl<'info> StakeVault<'_, 'info> {
     /// Compares the vault with the provider's.
     pub fn check(&self, provider: &Provider) -> Result<()> {
-        require_keys_eq!(provider.vault, *self.vault.key, AssayError::WrongVault);
+        same(&provider.vault, self.vault.key, AssayError::WrongVault)?;
         Ok(())
     }
 
@@ -124,7 +125,7 @@ pub struct MarketVault<'a, 'info> {
 impl<'info> MarketVault<'_, 'info> {
     /// Compares treasury, mint and token program with the market's.
     pub fn check(&self, market: &Market) -> Result<()> {
-        require_keys_eq!(market.treasury, *self.vault.key, AssayError::WrongVault);
+        same(&market.treasury, self.vault.key, AssayError::WrongVault)?;
         check_market_mint(market, self.mint, self.token_program)
     }
 
@@ -170,9 +171,9 @@ pub struct BondVault<'a, 'info> {
 impl<'info> BondVault<'_, 'info> {
     /// Compares vault, mint and token program with the challenge's.
     pub fn check(&self, challenge: &Challenge) -> Result<()> {
-        require_keys_eq!(challenge.vault, *self.vault.key, AssayError::WrongVault);
-        require_keys_eq!(challenge.mint, *self.mint.key, AssayError::WrongMint);
-        require_keys_eq!(challenge.token_program, *self.token_program.key, AssayError::WrongTokenProgram);
+        same(&challenge.vault, self.vault.key, AssayError::WrongVault)?;
+        same(&challenge.mint, self.mint.key, AssayError::WrongMint)?;
+        same(&challenge.token_program, self.token_program.key, AssayError::WrongTokenProgram)?;
         Ok(())
     }
 
@@ -210,7 +211,7 @@ impl<'info> BondVault<'_, 'info> {
 
 /// Compares mint and token program with the market's.
 pub fn check_market_mint(market: &Market, mint: &AccountInfo, token_program: &AccountInfo) -> Result<()> {
-    require_keys_eq!(market.mint, *mint.key, AssayError::WrongMint);
-    require_keys_eq!(market.token_program, *token_program.key, AssayError::WrongTokenProgram);
+    same(&market.mint, mint.key, AssayError::WrongMint)?;
+    same(&market.token_program, token_program.key, AssayError::WrongTokenProgram)?;
     Ok(())
 }

@@ -1,7 +1,11 @@
 //! Calls to verifiers, by their interface (protocol.md, section 7). Whoever answered is checked; what it answered is
 //! data of fixed size.
 
-use crate::{constants::*, error::AssayError};
+use crate::{
+    constants::*,
+    error::AssayError,
+    rules::{ensure, same},
+};
 use anchor_lang::{
     prelude::*,
     solana_program::{
@@ -9,11 +13,11 @@ use anchor_lang::{
         program::{get_return_data, invoke},
     },
 };
-use assay_kernels::abi::{self, Describe, Geometry, OPENING_BYTES, Op};
+use assay_kernels::abi::{self, Describe, Geometry, OPENING_BYTES, Op, STEP_DONE, STEP_MORE, STEP_STATE_BYTES};
 use bytemuck::{Pod, Zeroable};
 
 fn call(verifier: &AccountInfo, evidence: Option<&AccountInfo>, data: Vec<u8>) -> Result<Vec<u8>> {
-    require!(data.len() <= MAX_VERIFIER_DATA, AssayError::BadOpening);
+    ensure(data.len() <= MAX_VERIFIER_DATA, AssayError::BadOpening)?;
     let accounts = evidence.iter().map(|e| AccountMeta::new_readonly(*e.key, false)).collect();
     let instruction = Instruction { program_id: *verifier.key, accounts, data };
     match evidence {
@@ -21,7 +25,7 @@ fn call(verifier: &AccountInfo, evidence: Option<&AccountInfo>, data: Vec<u8>) -
         None => invoke(&instruction, &[])?,
     }
     let (program, answer) = get_return_data().ok_or(AssayError::VerifierAnswer)?;
-    require_keys_eq!(program, *verifier.key, AssayError::WrongVerifier);
+    same(&program, verifier.key, AssayError::WrongVerifier)?;
     Ok(answer)
 }
 
@@ -53,7 +57,7 @@ fn request(
 fn pod<T: Pod>(answer: &[u8]) -> Result<T> {
     let mut value = T::zeroed();
     let bytes = bytemuck::bytes_of_mut(&mut value);
-    require!(answer.len() == bytes.len(), AssayError::VerifierAnswer);
+    ensure(answer.len() == bytes.len(), AssayError::VerifierAnswer)?;
     bytes.copy_from_slice(answer);
     Ok(value)
 }
@@ -61,8 +65,8 @@ fn pod<T: Pod>(answer: &[u8]) -> Result<T> {
 /// What the verifier declares of kernel `id`.
 pub fn describe(verifier: &AccountInfo, id: u16) -> Result<Describe> {
     let answer = pod::<Describe>(&call(verifier, None, request(Op::Describe, id, &[], &[], 0, 0, &[])?)?)?;
-    require!(answer.abi == abi::ABI, AssayError::VerifierAbi);
-    require!(answer.kernel == id, AssayError::VerifierAnswer);
+    ensure(answer.abi == abi::ABI, AssayError::VerifierAbi)?;
+    ensure(answer.kernel == id, AssayError::VerifierAnswer)?;
     Ok(answer)
 }
 
@@ -71,9 +75,9 @@ pub fn check(verifier: &AccountInfo, id: u16, params: &[u8]) -> Result<Box<Geome
     let answer = call(verifier, None, request(Op::Check, id, params, &[], 0, 0, &[])?)?;
     let mut geometry = Box::new(Geometry::zeroed());
     let bytes = bytemuck::bytes_of_mut(geometry.as_mut());
-    require!(answer.len() == bytes.len(), AssayError::VerifierAnswer);
+    ensure(answer.len() == bytes.len(), AssayError::VerifierAnswer)?;
     bytes.copy_from_slice(&answer);
-    require!(geometry.abi == abi::ABI, AssayError::VerifierAbi);
+    ensure(geometry.abi == abi::ABI, AssayError::VerifierAbi)?;
     Ok(geometry)
 }
 
@@ -100,4 +104,34 @@ pub fn execute(verifier: &AccountInfo, evidence: Option<&AccountInfo>, cell: &Ce
         evidence,
         request(Op::Cell, cell.kernel, cell.params, cell.openings, cell.leaf, cell.cell, cell.inline)?,
     )
+}
+
+/// What a step of a cell gave.
+pub enum Step {
+    /// The state for the next step.
+    More(Box<[u8; STEP_STATE_BYTES]>),
+    /// The bytes of the cell.
+    Done(Vec<u8>),
+}
+
+/// Carries a cell one step further: the verifier gets the number of steps done and the state that the last one left.
+pub fn step(
+    verifier: &AccountInfo,
+    evidence: &AccountInfo,
+    cell: &Cell,
+    steps: u64,
+    state: &[u8; STEP_STATE_BYTES],
+) -> Result<Step> {
+    let mut inline = Vec::with_capacity(STEP_STATE_BYTES.saturating_add(8));
+    inline.extend_from_slice(&steps.to_le_bytes());
+    inline.extend_from_slice(state);
+    // The inline bytes are the state: what a step reads lies in the evidence account.
+    ensure(cell.openings.iter().all(|o| o.in_evidence()), AssayError::BadOpening)?;
+    let data = request(Op::Step, cell.kernel, cell.params, cell.openings, cell.leaf, cell.cell, &inline)?;
+    let answer = call(verifier, Some(evidence), data)?;
+    match answer.split_first() {
+        Some((&STEP_MORE, state)) => Ok(Step::More(state.try_into().map_err(|_| AssayError::VerifierAnswer)?)),
+        Some((&STEP_DONE, bytes)) => Ok(Step::Done(bytes.to_vec())),
+        _ => Err(AssayError::VerifierAnswer.into()),
+    }
 }

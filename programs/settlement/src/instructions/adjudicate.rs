@@ -7,9 +7,11 @@ use crate::{
     error::AssayError,
     events::*,
     rules::{
-        self,
+        self, ensure,
         judgement::{Fault, Verdict},
         opening::{Bytes, Commitment, Run, authenticate, cell_matches},
+        same,
+        time::Now,
     },
     seeds,
     state::{Challenge, Job, JobTerms, Shard},
@@ -67,9 +69,48 @@ pub struct Adjudicate<'info> {
     pub challenge: Option<UncheckedAccount<'info>>,
 }
 
-struct Judged {
-    number: u64,
-    matches: bool,
+/// Authenticates what a cell reads. Returns the openings as the verifier is told of them, and how many of the inline bytes
+/// they use.
+pub(super) fn open_all(
+    args: &AdjudicateArgs,
+    terms: &JobTerms,
+    commitment: &Commitment,
+    bytes: &Bytes,
+) -> Result<(Vec<abi::Opening>, usize)> {
+    ensure(args.openings.len() <= MAX_OPENINGS, AssayError::BadOpening)?;
+    let mut openings: Vec<abi::Opening> = Vec::with_capacity(args.openings.len());
+    let mut inline_end = 0usize;
+    for o in &args.openings {
+        let run = Run { source: o.source, start: o.start, level: o.level, at: o.at, path_at: o.path_at };
+        let opening = authenticate(&run, args.leaf, terms, commitment, bytes)?;
+        if opening.at & IN_EVIDENCE == 0 {
+            let end = opening.at.checked_add(opening.len).ok_or(AssayError::BadOpening)?;
+            inline_end = inline_end.max(usize::try_from(end).map_err(|_| AssayError::BadOpening)?);
+        }
+        openings.push(opening);
+    }
+    Ok((openings, inline_end))
+}
+
+/// A cell after its re-execution.
+pub(super) struct Judged {
+    /// Number of the cell inside the shard.
+    pub number: u64,
+    /// Whether the committed bytes are right.
+    pub matches: bool,
+}
+
+/// Checks the path of the cell's leaf and compares its bytes with the computed ones.
+pub(super) fn compare(
+    args: &AdjudicateArgs,
+    commitment: &Commitment,
+    bytes: &Bytes,
+    computed: &[u8],
+) -> Result<Judged> {
+    let (leaf, span) = commitment.leaf(args.leaf, args.leaf_at, args.leaf_path_at, bytes)?;
+    let matches = cell_matches(leaf, &span, args.cell, computed)?;
+    let number = span.first_cell.checked_add(u64::from(args.cell)).ok_or(AssayError::Overflow)?;
+    Ok(Judged { number, matches })
 }
 
 fn judge(
@@ -81,23 +122,10 @@ fn judge(
     evidence: Option<&AccountInfo>,
     submitter: &Pubkey,
 ) -> Result<Judged> {
-    require!(args.openings.len() <= MAX_OPENINGS, AssayError::BadOpening);
     let commitment = Commitment::of(terms, shard, shard_key)?;
     let borrowed = owned(evidence, submitter)?;
     let bytes = Bytes { inline: &args.inline, evidence: borrowed.as_ref().map_or(&[], |d| d) };
-    let (leaf, span) = commitment.leaf(args.leaf, args.leaf_at, args.leaf_path_at, &bytes)?;
-    require!(args.cell < span.cells, AssayError::NoSuchCell);
-    let mut openings: Vec<abi::Opening> = Vec::with_capacity(args.openings.len());
-    let mut inline_end = 0usize;
-    for o in &args.openings {
-        let run = Run { source: o.source, start: o.start, level: o.level, at: o.at, path_at: o.path_at };
-        let opening = authenticate(&run, args.leaf, terms, &commitment, &bytes)?;
-        if opening.at & IN_EVIDENCE == 0 {
-            let end = opening.at.checked_add(opening.len).ok_or(AssayError::BadOpening)?;
-            inline_end = inline_end.max(usize::try_from(end).map_err(|_| AssayError::BadOpening)?);
-        }
-        openings.push(opening);
-    }
+    let (openings, inline_end) = open_all(args, terms, &commitment, &bytes)?;
     let uses_evidence = openings.iter().any(|o| o.at & IN_EVIDENCE != 0);
     let cell = verifier::Cell {
         kernel: terms.kernel_id,
@@ -108,9 +136,41 @@ fn judge(
         inline: args.inline.get(..inline_end).ok_or(AssayError::BadOpening)?,
     };
     let computed = verifier::execute(verifier, evidence.filter(|_| uses_evidence), &cell)?;
-    let matches = cell_matches(leaf, &span, args.cell, &computed)?;
-    let number = span.first_cell.checked_add(u64::from(args.cell)).ok_or(AssayError::Overflow)?;
-    Ok(Judged { number, matches })
+    compare(args, &commitment, &bytes, &computed)
+}
+
+/// Where the verdict on a cell is written down.
+pub(super) struct Bench<'a, 'info> {
+    /// The job's terms.
+    pub terms: &'a JobTerms,
+    /// Address of the shard.
+    pub shard: Pubkey,
+    /// What was given as the address of the cell's challenge.
+    pub challenge: Option<&'a AccountInfo<'info>>,
+    /// Who brought the cell.
+    pub submitter: Pubkey,
+}
+
+impl Bench<'_, '_> {
+    /// Answers or convicts.
+    pub fn rule(&self, shard: &mut Shard, judged: &Judged, leaf: u64, cell: u32, now: &Now) -> Result<()> {
+        let given = challenge_of(shard, &self.shard, judged.number, self.challenge)?;
+        let mut challenge = given.map(account::load_mut::<Challenge>).transpose()?;
+        let challenged = challenge.as_deref_mut();
+        let (number, matches) = (judged.number, judged.matches);
+        match rules::judgement::adjudicate(shard, self.terms, number, matches, challenged, &self.submitter, now)? {
+            Verdict::Answered => emit!(CellAnswered {
+                shard: self.shard,
+                leaf,
+                cell,
+                answered: shard.answered,
+                left: rules::judgement::unanswered(shard, self.terms).count_ones(),
+                open_challenges: shard.open_challenges
+            }),
+            Verdict::Convicted => emit!(ShardSlashed::new(self.shard, shard, Fault::WrongCell, leaf, cell)),
+        }
+        Ok(())
+    }
 }
 
 /// Re-executes a cell and judges it: a match answers, a mismatch convicts.
@@ -119,26 +179,13 @@ pub fn adjudicate(ctx: Context<Adjudicate>, args: AdjudicateArgs) -> Result<()> 
     let now = sysvar::now()?;
     let key = a.shard.key();
     let (job, mut shard) = (a.job.load()?, a.shard.load_mut()?);
-    require_keys_eq!(shard.job, a.job.key(), AssayError::WrongJob);
-    require_keys_eq!(job.terms.verifier, a.verifier.key(), AssayError::WrongVerifier);
+    same(&shard.job, &a.job.key(), AssayError::WrongJob)?;
+    same(&job.terms.verifier, &a.verifier.key(), AssayError::WrongVerifier)?;
     let evidence: Option<&AccountInfo> = a.evidence.as_ref().map(|e| e.as_ref());
     let judged = judge(&job.terms, &shard, &key, &args, &a.verifier, evidence, a.submitter.key)?;
-    let given = challenge_of(&shard, &key, judged.number, a.challenge.as_ref().map(|c| c.as_ref()))?;
-    let mut challenge = given.map(account::load_mut::<Challenge>).transpose()?;
-    let (terms, by) = (&job.terms, a.submitter.key());
-    let challenged = challenge.as_deref_mut();
-    match rules::judgement::adjudicate(&mut shard, terms, judged.number, judged.matches, challenged, &by, &now)? {
-        Verdict::Answered => emit!(CellAnswered {
-            shard: key,
-            leaf: args.leaf,
-            cell: args.cell,
-            answered: shard.answered,
-            left: rules::judgement::unanswered(&shard, &job.terms).count_ones(),
-            open_challenges: shard.open_challenges
-        }),
-        Verdict::Convicted => emit!(ShardSlashed::new(key, &shard, Fault::WrongCell, args.leaf, args.cell)),
-    }
-    Ok(())
+    let challenge = a.challenge.as_ref().map(|c| c.as_ref());
+    let bench = Bench { terms: &job.terms, shard: key, challenge, submitter: a.submitter.key() };
+    bench.rule(&mut shard, &judged, args.leaf, args.cell, &now)
 }
 
 /// The challenge account of cell `number`, if there is one. While the shard has open challenges the address must be given,
@@ -155,7 +202,7 @@ fn challenge_of<'a, 'info>(
     let account = given.ok_or(AssayError::WrongChallenge)?;
     let (address, _) =
         Pubkey::find_program_address(&[seeds::CHALLENGE, shard_key.as_ref(), &number.to_le_bytes()], &crate::ID);
-    require_keys_eq!(address, *account.key, AssayError::WrongChallenge);
+    same(&address, account.key, AssayError::WrongChallenge)?;
     Ok(Some(account).filter(|a| !account::is_vacant(a)))
 }
 
@@ -177,11 +224,11 @@ pub fn slash_unanswered(ctx: Context<SlashUnanswered>) -> Result<()> {
     let a = ctx.accounts;
     let now = sysvar::now()?;
     let (job, mut shard) = (a.job.load()?, a.shard.load_mut()?);
-    require_keys_eq!(shard.job, a.job.key(), AssayError::WrongJob);
+    same(&shard.job, &a.job.key(), AssayError::WrongJob)?;
     let late = match &a.challenge {
         Some(challenge) => {
             let mut challenge = challenge.load_mut()?;
-            require_keys_eq!(challenge.shard, a.shard.key(), AssayError::WrongChallenge);
+            same(&challenge.shard, &a.shard.key(), AssayError::WrongChallenge)?;
             rules::judgement::slash_unanswered_challenge(&mut shard, &job.terms, &mut challenge, &now)?
         }
         None => rules::judgement::slash_unanswered(&mut shard, &job.terms, &a.caller.key(), &now)?,

@@ -8,7 +8,8 @@ use crate::{
     constants::*,
     error::AssayError,
     events::*,
-    rules, seeds,
+    rules::{self, ensure, same},
+    seeds,
     state::{Challenge, Job, Provider, Shard},
 };
 use anchor_lang::prelude::*;
@@ -22,7 +23,7 @@ pub struct OpenChallenge<'info> {
     #[account(mut)]
     pub payer: Signer<'info>,
     pub job: AccountLoader<'info, Job>,
-    /// The shard's provider; its queue of challenges grows.
+    /// The shard's provider; it gets one more challenge to answer.
     #[account(mut)]
     pub provider: AccountLoader<'info, Provider>,
     #[account(mut)]
@@ -49,7 +50,7 @@ impl OpenChallenge<'_> {
         let (key, shard) = (self.challenge.key(), self.shard.key());
         let cell = number.to_le_bytes();
         let bump = account::canonical(&self.challenge, &[seeds::CHALLENGE, shard.as_ref(), &cell])?;
-        require!(account::is_vacant(&self.challenge), AssayError::AlreadyChallenged);
+        ensure(account::is_vacant(&self.challenge), AssayError::AlreadyChallenged)?;
         let signer: &[&[u8]] = &[seeds::CHALLENGE, shard.as_ref(), &cell, &[bump]];
         account::create_typed::<Challenge>(&self.payer, &self.challenge, signer)?;
         let vault_bump = account::canonical(&self.bond_vault, &[seeds::BOND, key.as_ref()])?;
@@ -82,10 +83,10 @@ pub fn open_challenge(ctx: Context<OpenChallenge>, number: u64) -> Result<()> {
     let now = sysvar::now()?;
     {
         let (job, shard) = (a.job.load()?, a.shard.load()?);
-        require_keys_eq!(shard.job, a.job.key(), AssayError::WrongJob);
-        require_keys_eq!(shard.provider, a.provider.key(), AssayError::WrongProvider);
-        require_keys_eq!(job.terms.mint, a.mint.key(), AssayError::WrongMint);
-        require_keys_eq!(job.terms.token_program, a.token_program.key(), AssayError::WrongTokenProgram);
+        same(&shard.job, &a.job.key(), AssayError::WrongJob)?;
+        same(&shard.provider, &a.provider.key(), AssayError::WrongProvider)?;
+        same(&job.terms.mint, &a.mint.key(), AssayError::WrongMint)?;
+        same(&job.terms.token_program, &a.token_program.key(), AssayError::WrongTokenProgram)?;
     }
     a.make(number)?;
     let bond = {
@@ -156,17 +157,17 @@ pub fn pay_challenge(ctx: Context<PayChallenge>) -> Result<()> {
         BondVault { challenge: &a.challenge, vault: &a.bond_vault, mint: &a.mint, token_program: &a.token_program };
     let (parts, rest) = {
         let (mut job, mut shard, challenge) = (a.job.load_mut()?, a.shard.load_mut()?, a.challenge.load()?);
-        require_keys_eq!(challenge.job, a.job.key(), AssayError::WrongJob);
-        require_keys_eq!(challenge.shard, a.shard.key(), AssayError::WrongChallenge);
-        require_keys_eq!(challenge.provider, a.provider.key(), AssayError::WrongProvider);
-        require_keys_eq!(challenge.rent_payer, a.rent_payer.key(), AssayError::WrongRentPayer);
+        same(&challenge.job, &a.job.key(), AssayError::WrongJob)?;
+        same(&challenge.shard, &a.shard.key(), AssayError::WrongChallenge)?;
+        same(&challenge.provider, &a.provider.key(), AssayError::WrongProvider)?;
+        same(&challenge.rent_payer, &a.rent_payer.key(), AssayError::WrongRentPayer)?;
         bond.check(&challenge)?;
         JobVault { job: &a.job, vault: &a.job_vault, mint: &a.mint, token_program: &a.token_program }.check(&job)?;
         let parts = if account::is_vacant(&a.provider) {
             rules::challenge::pay(&mut job, None, &mut shard, &challenge)?
         } else {
             let mut provider = account::load_mut::<Provider>(&a.provider)?;
-            require_keys_eq!(provider.vault, a.stake_vault.key(), AssayError::WrongVault);
+            same(&provider.vault, &a.stake_vault.key(), AssayError::WrongVault)?;
             rules::challenge::pay(&mut job, Some(&mut provider), &mut shard, &challenge)?
         };
         // What somebody sent to the vault unasked goes the renter's way too.
@@ -192,6 +193,9 @@ pub struct ReturnBond<'info> {
     pub challenge: AccountLoader<'info, Challenge>,
     /// CHECK: the challenge's shard; vacant when its account is closed.
     pub shard: UncheckedAccount<'info>,
+    /// CHECK: the challenge's provider; vacant when it has closed its account.
+    #[account(mut)]
+    pub provider: UncheckedAccount<'info>,
     /// CHECK: compared with the challenge's vault.
     #[account(mut)]
     pub bond_vault: UncheckedAccount<'info>,
@@ -215,14 +219,18 @@ pub fn return_bond(ctx: Context<ReturnBond>) -> Result<()> {
         BondVault { challenge: &a.challenge, vault: &a.bond_vault, mint: &a.mint, token_program: &a.token_program };
     let (amount, to) = {
         let challenge = a.challenge.load()?;
-        require_keys_eq!(challenge.shard, a.shard.key(), AssayError::WrongChallenge);
-        require_keys_eq!(challenge.rent_payer, a.rent_payer.key(), AssayError::WrongRentPayer);
+        same(&challenge.shard, &a.shard.key(), AssayError::WrongChallenge)?;
+        same(&challenge.rent_payer, &a.rent_payer.key(), AssayError::WrongRentPayer)?;
         bond.check(&challenge)?;
         // A shard's address is never used again: a vacant one means that the shard ended.
         if account::is_vacant(&a.shard) {
             rules::challenge::returnable(&challenge, None)?;
         } else {
             rules::challenge::returnable(&challenge, Some(&*account::load::<Shard>(&a.shard)?))?;
+        }
+        same(&challenge.provider, &a.provider.key(), AssayError::WrongProvider)?;
+        if !account::is_vacant(&a.provider) {
+            rules::challenge::leave_queue(&mut *account::load_mut::<Provider>(&a.provider)?);
         }
         let c = &challenge;
         token::check_destination(&a.destination, &c.token_program, &c.mint, &c.challenger)?;

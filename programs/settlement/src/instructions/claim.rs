@@ -8,7 +8,7 @@ use crate::{
     constants::*,
     error::AssayError,
     events::*,
-    rules::{self, shard::Claim},
+    rules::{self, ensure, same, shard::Claim},
     seeds,
     state::{Job, Market, PAUSED, Provider, Shard},
 };
@@ -37,9 +37,9 @@ pub fn claim_shard(ctx: Context<ClaimShard>, index: u32, terms_hash: [u8; 32], m
     let now = sysvar::now()?;
     let (job_key, shard_key) = (a.job.key(), a.shard.key());
     let mut job = a.job.load_mut()?;
-    require_keys_eq!(job.terms.market, a.market.key(), AssayError::WrongMarket);
-    require!(a.market.load()?.flags & PAUSED == 0, AssayError::MarketPaused);
-    require!(index < job.terms.shards, AssayError::NoSuchShard);
+    same(&job.terms.market, &a.market.key(), AssayError::WrongMarket)?;
+    ensure(a.market.load()?.flags & PAUSED == 0, AssayError::MarketPaused)?;
+    ensure(index < job.terms.shards, AssayError::NoSuchShard)?;
     if account::is_vacant(&a.shard) {
         let bump = account::canonical(&a.shard, &[seeds::SHARD, job_key.as_ref(), &index.to_le_bytes()])?;
         account::create_typed::<Shard>(
@@ -56,8 +56,8 @@ pub fn claim_shard(ctx: Context<ClaimShard>, index: u32, terms_hash: [u8; 32], m
         job.shard_accounts = job.shard_accounts.checked_add(1).ok_or(AssayError::Overflow)?;
     }
     let mut shard = account::load_mut::<Shard>(&a.shard)?;
-    require_keys_eq!(shard.job, job_key, AssayError::WrongJob);
-    require!(shard.index == index, AssayError::NoSuchShard);
+    same(&shard.job, &job_key, AssayError::WrongJob)?;
+    ensure(shard.index == index, AssayError::NoSuchShard)?;
     let claim = Claim { provider: a.provider.key(), operator: a.operator.key(), terms_hash, min_price };
     let mut provider = a.provider.load_mut()?;
     rules::shard::claim(&mut job, &mut provider, &mut shard, &claim, &now)?;
@@ -105,8 +105,8 @@ fn end_claim(ctx: Context<EndClaim>, expired: bool) -> Result<()> {
         StakeVault { provider: &a.provider, vault: &a.stake_vault, mint: &a.mint, token_program: &a.token_program };
     let penalty = {
         let (mut job, mut provider, mut shard) = (a.job.load_mut()?, a.provider.load_mut()?, a.shard.load_mut()?);
-        require_keys_eq!(shard.job, a.job.key(), AssayError::WrongJob);
-        require_keys_eq!(shard.provider, a.provider.key(), AssayError::WrongProvider);
+        same(&shard.job, &a.job.key(), AssayError::WrongJob)?;
+        same(&shard.provider, &a.provider.key(), AssayError::WrongProvider)?;
         stake.check(&provider)?;
         escrow.check(&job)?;
         let frozen = token::is_frozen(&a.stake_vault)? || token::is_frozen(&a.job_vault)?;
@@ -147,8 +147,8 @@ pub fn commit_result(ctx: Context<CommitResult>, root: [u8; 32]) -> Result<()> {
     let a = ctx.accounts;
     let now = sysvar::now()?;
     let (job, provider, mut shard) = (a.job.load()?, a.provider.load()?, a.shard.load_mut()?);
-    require_keys_eq!(shard.job, a.job.key(), AssayError::WrongJob);
-    require_keys_eq!(shard.provider, a.provider.key(), AssayError::WrongProvider);
+    same(&shard.job, &a.job.key(), AssayError::WrongJob)?;
+    same(&shard.provider, &a.provider.key(), AssayError::WrongProvider)?;
     rules::shard::commit(&mut shard, &provider, &a.operator.key(), root, &now)?;
     emit!(ResultCommitted {
         job: shard.job,

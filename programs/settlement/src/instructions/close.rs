@@ -5,7 +5,7 @@ use crate::{
     constants::*,
     error::AssayError,
     events::*,
-    rules::{self, time::Deadline},
+    rules::{self, ensure, same, time::Deadline},
     state::{DrawSeed, Job, Market, Shard},
 };
 use anchor_lang::prelude::*;
@@ -28,9 +28,9 @@ pub fn close_shard(ctx: Context<CloseShard>) -> Result<()> {
     let now = sysvar::now()?;
     {
         let (mut job, shard) = (a.job.load_mut()?, a.shard.load()?);
-        require_keys_eq!(shard.job, a.job.key(), AssayError::WrongJob);
-        require_keys_eq!(shard.rent_payer, a.rent_payer.key(), AssayError::WrongRentPayer);
-        require!(rules::shard::closable(&shard, &job, &now), AssayError::StillNeeded);
+        same(&shard.job, &a.job.key(), AssayError::WrongJob)?;
+        same(&shard.rent_payer, &a.rent_payer.key(), AssayError::WrongRentPayer)?;
+        ensure(rules::shard::closable(&shard, &job, &now), AssayError::StillNeeded)?;
         // From here on the shard's address is vacant: no claim may ever fill it again.
         job.cancelled = 1;
         job.shard_accounts = job.shard_accounts.checked_sub(1).ok_or(AssayError::Overflow)?;
@@ -74,10 +74,10 @@ pub fn close_job(ctx: Context<CloseJob>) -> Result<()> {
     let (fees, refund) = {
         let (job, mut market) = (a.job.load()?, a.market.load_mut()?);
         escrow.check(&job)?;
-        require_keys_eq!(job.terms.market, a.market.key(), AssayError::WrongMarket);
-        require_keys_eq!(market.treasury, a.treasury.key(), AssayError::WrongVault);
-        require_keys_eq!(job.rent_payer, a.rent_payer.key(), AssayError::WrongRentPayer);
-        require!(job.terminal(&now) && job.shard_accounts == 0, AssayError::StillNeeded);
+        same(&job.terms.market, &a.market.key(), AssayError::WrongMarket)?;
+        same(&market.treasury, &a.treasury.key(), AssayError::WrongVault)?;
+        same(&job.rent_payer, &a.rent_payer.key(), AssayError::WrongRentPayer)?;
+        ensure(job.terminal(&now) && job.shard_accounts == 0, AssayError::StillNeeded)?;
         market.jobs = market.jobs.checked_sub(1).ok_or(AssayError::Overflow)?;
         let refund = escrow.held(&job)?.checked_sub(job.fees_owed).ok_or(AssayError::Overflow)?;
         // Where nothing is left for the renter, its token account does not matter.
@@ -109,10 +109,10 @@ pub fn close_seed(ctx: Context<CloseSeed>) -> Result<()> {
     let now = sysvar::now()?;
     {
         let seed = a.seed.load()?;
-        require_keys_eq!(seed.rent_payer, a.rent_payer.key(), AssayError::WrongRentPayer);
+        same(&seed.rent_payer, &a.rent_payer.key(), AssayError::WrongRentPayer)?;
         let kept =
             Deadline { opened_at: seed.recorded_at, opened_slot: seed.recorded_slot, seconds: SEED_KEEP_SECONDS };
-        require!(kept.passed(&now), AssayError::TooEarly);
+        ensure(kept.passed(&now), AssayError::TooEarly)?;
     }
     emit!(SeedClosed { window: a.seed.load()?.window });
     account::close(a.seed.as_ref(), &a.rent_payer)

@@ -7,8 +7,9 @@ use crate::{
     error::AssayError,
     events::*,
     rules::{
-        self,
+        self, ensure,
         opening::{Bytes, Commitment},
+        same,
     },
     seeds,
     state::{Delivery, Job, Shard, ShardState},
@@ -29,8 +30,8 @@ pub struct AcceptShard<'info> {
 pub fn accept_shard(ctx: Context<AcceptShard>) -> Result<()> {
     let a = ctx.accounts;
     let (job, mut shard) = (a.job.load()?, a.shard.load_mut()?);
-    require_keys_eq!(shard.job, a.job.key(), AssayError::WrongJob);
-    require_keys_eq!(job.renter, a.owner.key(), AssayError::NotAuthorized);
+    same(&shard.job, &a.job.key(), AssayError::WrongJob)?;
+    same(&job.renter, &a.owner.key(), AssayError::NotAuthorized)?;
     rules::shard::accept(&mut shard)?;
     emit!(ShardAccepted { job: shard.job, shard: a.shard.key(), provider: shard.provider });
     Ok(())
@@ -69,7 +70,7 @@ impl DemandLeaves<'_> {
     fn make(&self) -> Result<()> {
         let shard = self.shard.key();
         let bump = account::canonical(&self.delivery, &[seeds::DELIVERY, shard.as_ref()])?;
-        require!(account::is_vacant(&self.delivery), AssayError::AlreadyDemanded);
+        ensure(account::is_vacant(&self.delivery), AssayError::AlreadyDemanded)?;
         account::create_typed::<Delivery>(&self.payer, &self.delivery, &[seeds::DELIVERY, shard.as_ref(), &[bump]])?;
         let mut delivery = account::load_mut::<Delivery>(&self.delivery)?;
         delivery.version = ACCOUNT_VERSION;
@@ -88,7 +89,7 @@ pub fn demand_leaves(ctx: Context<DemandLeaves>, leaves: Vec<u64>) -> Result<()>
     a.make()?;
     let prepaid = {
         let (mut job, mut shard) = (a.job.load_mut()?, a.shard.load_mut()?);
-        require_keys_eq!(shard.job, a.job.key(), AssayError::WrongJob);
+        same(&shard.job, &a.job.key(), AssayError::WrongJob)?;
         JobVault { job: &a.job, vault: &a.job_vault, mint: &a.mint, token_program: &a.token_program }.check(&job)?;
         let mut delivery = account::load_mut::<Delivery>(&a.delivery)?;
         let by = a.owner.key();
@@ -127,8 +128,8 @@ pub struct PostLeaf<'info> {
 pub fn post_leaf(ctx: Context<PostLeaf>, index: u8, at: u32, path_at: u32, inline: Vec<u8>) -> Result<()> {
     let a = ctx.accounts;
     let (job, mut shard, mut delivery) = (a.job.load()?, a.shard.load_mut()?, a.delivery.load_mut()?);
-    require_keys_eq!(shard.job, a.job.key(), AssayError::WrongJob);
-    require_keys_eq!(delivery.shard, a.shard.key(), AssayError::WrongDelivery);
+    same(&shard.job, &a.job.key(), AssayError::WrongJob)?;
+    same(&delivery.shard, &a.shard.key(), AssayError::WrongDelivery)?;
     let evidence: Option<&AccountInfo> = a.evidence.as_ref().map(|e| e.as_ref());
     let borrowed = owned(evidence, a.submitter.key)?;
     let leaf = rules::delivery::demanded_leaf(&delivery, index)?;
@@ -159,7 +160,7 @@ pub struct AttestDelivery<'info> {
 pub fn attest_delivery(ctx: Context<AttestDelivery>, arrived: bool) -> Result<()> {
     let a = ctx.accounts;
     let (job, mut shard) = (a.job.load()?, a.shard.load_mut()?);
-    require_keys_eq!(shard.job, a.job.key(), AssayError::WrongJob);
+    same(&shard.job, &a.job.key(), AssayError::WrongJob)?;
     rules::delivery::attest(&mut shard, &job.terms, a.attestor.key, arrived)?;
     emit!(DeliveryAttested { job: shard.job, shard: a.shard.key(), arrived });
     Ok(())
@@ -182,13 +183,13 @@ pub fn close_delivery(ctx: Context<CloseDelivery>) -> Result<()> {
     let a = ctx.accounts;
     {
         let delivery = a.delivery.load()?;
-        require_keys_eq!(delivery.shard, a.shard.key(), AssayError::WrongDelivery);
-        require_keys_eq!(delivery.rent_payer, a.rent_payer.key(), AssayError::WrongRentPayer);
+        same(&delivery.shard, &a.shard.key(), AssayError::WrongDelivery)?;
+        same(&delivery.rent_payer, &a.rent_payer.key(), AssayError::WrongRentPayer)?;
         let ended = account::is_vacant(&a.shard) || {
             let state = account::load::<Shard>(&a.shard)?.state();
             matches!(state, Some(ShardState::Settled | ShardState::Slashed))
         };
-        require!(ended, AssayError::StillNeeded);
+        ensure(ended, AssayError::StillNeeded)?;
     }
     emit!(DeliveryClosed { delivery: a.delivery.key(), shard: a.shard.key() });
     account::close(a.delivery.as_ref(), &a.rent_payer)

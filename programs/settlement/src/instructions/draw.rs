@@ -6,8 +6,9 @@ use crate::{
     error::AssayError,
     events::*,
     rules::{
-        self,
+        self, ensure,
         judgement::Fault,
+        same,
         shard::Roll,
         window::{self, Window},
     },
@@ -35,8 +36,8 @@ pub fn record_seed(ctx: Context<RecordSeed>, window: u64) -> Result<()> {
     let now = sysvar::now()?;
     let hashes = match sysvar::draw_window(window)? {
         Window::Ready(hashes) => hashes,
-        Window::TooEarly => return err!(AssayError::DrawTooEarly),
-        Window::AgedOut => return err!(AssayError::DrawAgedOut),
+        Window::TooEarly => return Err(AssayError::DrawTooEarly.into()),
+        Window::AgedOut => return Err(AssayError::DrawAgedOut.into()),
     };
     let mut record = a.seed.load_init()?;
     record.version = ACCOUNT_VERSION;
@@ -65,7 +66,7 @@ pub fn draw_samples(ctx: Context<DrawSamples>) -> Result<()> {
     let now = sysvar::now()?;
     let key = a.shard.key();
     let (job, mut shard, record) = (a.job.load()?, a.shard.load_mut()?, a.seed.load()?);
-    require_keys_eq!(shard.job, a.job.key(), AssayError::WrongJob);
+    same(&shard.job, &a.job.key(), AssayError::WrongJob)?;
     rules::shard::draw(&mut shard, &job.terms, &key, record.window, &record.seed, &now)?;
     emit!(CellsDrawn {
         shard: key,
@@ -92,10 +93,10 @@ pub fn roll_window(ctx: Context<RollWindow>) -> Result<()> {
     let a = ctx.accounts;
     let now = sysvar::now()?;
     let (job, mut shard) = (a.job.load()?, a.shard.load_mut()?);
-    require_keys_eq!(shard.job, a.job.key(), AssayError::WrongJob);
+    same(&shard.job, &a.job.key(), AssayError::WrongJob)?;
     account::canonical(&a.seed, &[seeds::SEED, &shard.window.to_le_bytes()])?;
-    require!(account::is_vacant(&a.seed), AssayError::DrawStillPossible);
-    require!(sysvar::draw_window(shard.window)? == Window::AgedOut, AssayError::DrawStillPossible);
+    ensure(account::is_vacant(&a.seed), AssayError::DrawStillPossible)?;
+    ensure(sysvar::draw_window(shard.window)? == Window::AgedOut, AssayError::DrawStillPossible)?;
     let roll = rules::shard::roll(&mut shard, &job.terms, &a.caller.key(), &now)?;
     match roll {
         Roll::Rolled { owed } => {
@@ -123,8 +124,8 @@ pub fn name_cells(ctx: Context<NameCells>, cells: Vec<u64>) -> Result<()> {
     let a = ctx.accounts;
     let now = sysvar::now()?;
     let (job, mut shard) = (a.job.load()?, a.shard.load_mut()?);
-    require_keys_eq!(shard.job, a.job.key(), AssayError::WrongJob);
-    require!(job.may_name(&a.caller.key()), AssayError::NotAuthorized);
+    same(&shard.job, &a.job.key(), AssayError::WrongJob)?;
+    ensure(job.may_name(&a.caller.key()), AssayError::NotAuthorized)?;
     rules::shard::name(&mut shard, &job.terms, &cells, &now)?;
     emit!(CellsNamed {
         shard: a.shard.key(),

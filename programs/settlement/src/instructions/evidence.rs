@@ -4,6 +4,7 @@ use crate::{
     chain::account,
     constants::*,
     error::AssayError,
+    rules::{ensure, same},
     state::{EVIDENCE_DISCRIMINATOR, EVIDENCE_HEADER_BYTES, EvidenceHeader},
 };
 use anchor_lang::prelude::*;
@@ -25,16 +26,16 @@ pub struct UseEvidence<'info> {
 pub fn header(data: &[u8]) -> Result<EvidenceHeader> {
     let bytes = data.get(..EVIDENCE_HEADER_BYTES).ok_or(AssayError::NotEvidence)?;
     let header: EvidenceHeader = bytemuck::pod_read_unaligned(bytes);
-    require!(header.discriminator == EVIDENCE_DISCRIMINATOR, AssayError::NotEvidence);
+    ensure(header.discriminator == EVIDENCE_DISCRIMINATOR, AssayError::NotEvidence)?;
     Ok(header)
 }
 
 /// Borrows the data of an evidence account that `owner` must own; none when no account was given.
 pub fn owned<'a>(evidence: Option<&'a AccountInfo>, owner: &Pubkey) -> Result<Option<Ref<'a, [u8]>>> {
     let Some(account) = evidence else { return Ok(None) };
-    require_keys_eq!(*account.owner, crate::ID, AssayError::NotEvidence);
+    same(account.owner, &crate::ID, AssayError::NotEvidence)?;
     let data = account.try_borrow_data()?;
-    require_keys_eq!(header(&data)?.owner, *owner, AssayError::WrongEvidenceOwner);
+    same(&header(&data)?.owner, owner, AssayError::WrongEvidenceOwner)?;
     Ok(Some(Ref::map(data, |d| &**d)))
 }
 
@@ -43,11 +44,11 @@ pub fn owned<'a>(evidence: Option<&'a AccountInfo>, owner: &Pubkey) -> Result<Op
 pub fn init_evidence(ctx: Context<UseEvidence>, seed: String) -> Result<()> {
     let a = ctx.accounts;
     let address = Pubkey::create_with_seed(a.owner.key, &seed, &crate::ID).map_err(|_| AssayError::WrongAddress)?;
-    require_keys_eq!(address, a.evidence.key(), AssayError::WrongAddress);
+    same(&address, &a.evidence.key(), AssayError::WrongAddress)?;
     let mut data = a.evidence.try_borrow_mut_data()?;
-    require!(data.len() <= MAX_EVIDENCE_BYTES, AssayError::EvidenceBounds);
+    ensure(data.len() <= MAX_EVIDENCE_BYTES, AssayError::EvidenceBounds)?;
     let head = data.get_mut(..EVIDENCE_HEADER_BYTES).ok_or(AssayError::EvidenceBounds)?;
-    require!(head.iter().all(|b| *b == 0), AssayError::NotEvidence);
+    ensure(head.iter().all(|b| *b == 0), AssayError::NotEvidence)?;
     let mut new = EvidenceHeader::zeroed();
     new.discriminator = EVIDENCE_DISCRIMINATOR;
     new.version = ACCOUNT_VERSION;
@@ -60,9 +61,9 @@ pub fn init_evidence(ctx: Context<UseEvidence>, seed: String) -> Result<()> {
 pub fn write_evidence(ctx: Context<UseEvidence>, offset: u32, bytes: Vec<u8>) -> Result<()> {
     let a = ctx.accounts;
     let mut data = a.evidence.try_borrow_mut_data()?;
-    require_keys_eq!(header(&data)?.owner, a.owner.key(), AssayError::WrongEvidenceOwner);
+    same(&header(&data)?.owner, &a.owner.key(), AssayError::WrongEvidenceOwner)?;
     let from = usize::try_from(offset).map_err(|_| AssayError::EvidenceBounds)?;
-    require!(from >= EVIDENCE_HEADER_BYTES, AssayError::EvidenceBounds);
+    ensure(from >= EVIDENCE_HEADER_BYTES, AssayError::EvidenceBounds)?;
     let to = from.checked_add(bytes.len()).ok_or(AssayError::EvidenceBounds)?;
     data.get_mut(from..to).ok_or(AssayError::EvidenceBounds)?.copy_from_slice(&bytes);
     Ok(())
@@ -72,6 +73,6 @@ pub fn write_evidence(ctx: Context<UseEvidence>, offset: u32, bytes: Vec<u8>) ->
 pub fn close_evidence(ctx: Context<UseEvidence>) -> Result<()> {
     let a = ctx.accounts;
     let owner = header(&a.evidence.try_borrow_data()?)?.owner;
-    require_keys_eq!(owner, a.owner.key(), AssayError::WrongEvidenceOwner);
+    same(&owner, &a.owner.key(), AssayError::WrongEvidenceOwner)?;
     account::close(&a.evidence, &a.owner)
 }

@@ -6,7 +6,10 @@ use crate::{
     constants::*,
     error::AssayError,
     events::*,
-    rules::terms::{self, Limits, Wish, check_delivery, check_geometry, samples_for, size_job},
+    rules::{
+        ensure, same,
+        terms::{self, Limits, Wish, check_delivery, check_geometry, samples_for, size_job},
+    },
     seeds,
     state::{CostClass, InputTree, Job, Kernel, Market, PAUSED, Renter},
 };
@@ -97,8 +100,8 @@ impl CreateJob<'_> {
             renter.rent_payer = self.payer.key();
         }
         let mut renter = account::load_mut::<Renter>(&self.renter)?;
-        require_keys_eq!(renter.owner, owner, AssayError::NotAuthorized);
-        require!(renter.next_nonce == nonce, AssayError::WrongNonce);
+        same(&renter.owner, &owner, AssayError::NotAuthorized)?;
+        ensure(renter.next_nonce == nonce, AssayError::WrongNonce)?;
         renter.next_nonce = nonce.checked_add(1).ok_or(AssayError::Overflow)?;
         Ok(())
     }
@@ -118,16 +121,16 @@ pub fn create_job(ctx: Context<CreateJob>, request: JobRequest) -> Result<()> {
     let job_key = a.job.key();
     let escrow = {
         let (mut market, kernel) = (a.market.load_mut()?, a.kernel.load()?);
-        require!(market.flags & PAUSED == 0, AssayError::MarketPaused);
+        ensure(market.flags & PAUSED == 0, AssayError::MarketPaused)?;
         check_market_mint(&market, &a.mint, &a.token_program)?;
         market.jobs = market.jobs.checked_add(1).ok_or(AssayError::Overflow)?;
-        require_keys_eq!(kernel.verifier, a.verifier.key(), AssayError::WrongVerifier);
-        require!(request.params.len() <= MAX_PARAMS, AssayError::JobOutOfRange);
+        same(&kernel.verifier, &a.verifier.key(), AssayError::WrongVerifier)?;
+        ensure(request.params.len() <= MAX_PARAMS, AssayError::JobOutOfRange)?;
 
         let geometry = verifier::check(&a.verifier, kernel.id, &request.params)?;
         let classes = usize::from(geometry.classes);
-        require!(geometry.classes <= kernel.classes_max, AssayError::VerifierAnswer);
-        require!(geometry.inputs == kernel.inputs, AssayError::VerifierAnswer);
+        ensure(geometry.classes <= kernel.classes_max, AssayError::VerifierAnswer)?;
+        ensure(geometry.inputs == kernel.inputs, AssayError::VerifierAnswer)?;
 
         let mut job = a.job.load_init()?;
         let job = &mut *job;
@@ -150,9 +153,9 @@ pub fn create_job(ctx: Context<CreateJob>, request: JobRequest) -> Result<()> {
         };
         let size = size_job(leaves, geometry.shard_align, &wish)?;
 
-        require!(request.inputs.len() == usize::from(geometry.inputs), AssayError::InputLength);
+        ensure(request.inputs.len() == usize::from(geometry.inputs), AssayError::InputLength)?;
         for ((slot, input), bytes) in t.input.iter_mut().zip(&request.inputs).zip(&geometry.input_bytes) {
-            require!(input.bytes == *bytes && *bytes > 0 && bytes.is_multiple_of(1_024), AssayError::InputLength);
+            ensure(input.bytes == *bytes && *bytes > 0 && bytes.is_multiple_of(1_024), AssayError::InputLength)?;
             *slot = *input;
         }
         t.params.get_mut(..request.params.len()).ok_or(AssayError::JobOutOfRange)?.copy_from_slice(&request.params);
@@ -193,7 +196,7 @@ pub fn create_job(ctx: Context<CreateJob>, request: JobRequest) -> Result<()> {
         t.expiry_bps = m.expiry_bps;
         t.samples = samples_for(m.samples, t.classes())?;
         t.named = m.named;
-        require!(usize::from(t.samples).saturating_add(usize::from(t.named)) <= MAX_CELLS, AssayError::JobOutOfRange);
+        ensure(usize::from(t.samples).saturating_add(usize::from(t.named)) <= MAX_CELLS, AssayError::JobOutOfRange)?;
         t.amplification_bps = kernel.amplification_bps;
         t.kernel_id = kernel.id;
         t.answer_transactions = kernel.answer_transactions;
@@ -241,8 +244,8 @@ pub struct CancelJob<'info> {
 /// No more claims; what is claimed goes on and is paid. Open shards are refunded by `withdraw_refund` and `close_job`.
 pub fn cancel_job(ctx: Context<CancelJob>) -> Result<()> {
     let mut job = ctx.accounts.job.load_mut()?;
-    require_keys_eq!(job.renter, ctx.accounts.owner.key(), AssayError::NotAuthorized);
-    require!(job.cancelled == 0, AssayError::JobClosed);
+    same(&job.renter, &ctx.accounts.owner.key(), AssayError::NotAuthorized)?;
+    ensure(job.cancelled == 0, AssayError::JobClosed)?;
     job.cancelled = 1;
     emit!(JobCancelled { job: ctx.accounts.job.key() });
     Ok(())
@@ -260,7 +263,7 @@ pub struct SetWatchKeys<'info> {
 /// Replaces the keys that may name cells of a job. A removed key is powerless at once.
 pub fn set_watch_keys(ctx: Context<SetWatchKeys>, keys: [Pubkey; MAX_WATCH_KEYS]) -> Result<()> {
     let mut job = ctx.accounts.job.load_mut()?;
-    require_keys_eq!(job.renter, ctx.accounts.owner.key(), AssayError::NotAuthorized);
+    same(&job.renter, &ctx.accounts.owner.key(), AssayError::NotAuthorized)?;
     job.watch_keys = keys;
     emit!(WatchKeysSet { job: ctx.accounts.job.key(), keys });
     Ok(())

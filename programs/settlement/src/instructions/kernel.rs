@@ -1,6 +1,14 @@
 //! Registering a kernel: its verifier must be unchangeable, and says itself what the kernel is.
 
-use crate::{chain::verifier, constants::*, error::AssayError, events::*, seeds, state::Kernel};
+use crate::{
+    chain::verifier,
+    constants::*,
+    error::AssayError,
+    events::*,
+    rules::{ensure, same},
+    seeds,
+    state::Kernel,
+};
 use anchor_lang::prelude::*;
 
 /// Accounts of `register_kernel`.
@@ -28,15 +36,15 @@ const AUTHORITY_AT: usize = 12;
 
 /// Checks that nobody can change the program any more.
 fn check_immutable(program: &AccountInfo, program_data: &AccountInfo) -> Result<()> {
-    require!(program.executable, AssayError::VerifierNotProgram);
-    require_keys_eq!(*program.owner, UPGRADEABLE_LOADER, AssayError::VerifierNotProgram);
-    require_keys_eq!(*program_data.owner, UPGRADEABLE_LOADER, AssayError::VerifierNotProgram);
+    ensure(program.executable, AssayError::VerifierNotProgram)?;
+    same(program.owner, &UPGRADEABLE_LOADER, AssayError::VerifierNotProgram)?;
+    same(program_data.owner, &UPGRADEABLE_LOADER, AssayError::VerifierNotProgram)?;
     let state = program.try_borrow_data()?;
     let points_at = state.strip_prefix(&PROGRAM_TAG).and_then(|rest| rest.first_chunk::<32>());
-    require!(points_at == Some(&program_data.key.to_bytes()), AssayError::VerifierNotProgram);
+    ensure(points_at == Some(&program_data.key.to_bytes()), AssayError::VerifierNotProgram)?;
     let data = program_data.try_borrow_data()?;
-    require!(data.starts_with(&PROGRAM_DATA_TAG), AssayError::VerifierNotProgram);
-    require!(data.get(AUTHORITY_AT) == Some(&0), AssayError::VerifierMutable);
+    ensure(data.starts_with(&PROGRAM_DATA_TAG), AssayError::VerifierNotProgram)?;
+    ensure(data.get(AUTHORITY_AT) == Some(&0), AssayError::VerifierMutable)?;
     Ok(())
 }
 
@@ -45,17 +53,17 @@ pub fn register_kernel(ctx: Context<RegisterKernel>, id: u16) -> Result<()> {
     let a = ctx.accounts;
     check_immutable(&a.verifier, &a.program_data)?;
     let d = verifier::describe(&a.verifier, id)?;
-    require!(
+    ensure(
         usize::from(d.inputs) <= MAX_INPUTS
             && (1..=16).contains(&d.stages)
             && (BPS..=AMPLIFICATION_CAP_BPS).contains(&d.amplification_bps)
             && (1..=MAX_CELL_BYTES).contains(&d.cell_bytes_max)
             && (1..=MAX_LEAF_BYTES).contains(&d.leaf_bytes_max)
             && (1..=MAX_CELL_CU).contains(&d.cell_cu_max)
-            && d.answer_transactions >= 1
+            && (1..=MAX_ANSWER_TRANSACTIONS).contains(&d.answer_transactions)
             && usize::try_from(d.evidence_bytes_max).is_ok_and(|b| b <= MAX_EVIDENCE_BYTES),
-        AssayError::KernelOutOfRange
-    );
+        AssayError::KernelOutOfRange,
+    )?;
     let mut kernel = a.kernel.load_init()?;
     kernel.version = ACCOUNT_VERSION;
     kernel.bump = ctx.bumps.kernel;

@@ -5,7 +5,8 @@ use crate::{
     constants::*,
     error::AssayError,
     events::*,
-    rules, seeds,
+    rules::{self, ensure, same},
+    seeds,
     state::{EXPERIMENTAL, FREEZABLE, Market, PAUSED, Terms},
 };
 use anchor_lang::prelude::*;
@@ -90,7 +91,7 @@ pub struct SetPaused<'info> {
 /// Stops or resumes new jobs and new claims. Every exit stays open.
 pub fn set_paused(ctx: Context<SetPaused>, paused: bool) -> Result<()> {
     let mut market = ctx.accounts.market.load_mut()?;
-    require_keys_eq!(market.authority, ctx.accounts.authority.key(), AssayError::NotAuthorized);
+    same(&market.authority, &ctx.accounts.authority.key(), AssayError::NotAuthorized)?;
     market.flags = if paused { market.flags | PAUSED } else { market.flags & !PAUSED };
     emit!(MarketPausedSet { market: ctx.accounts.market.key(), paused });
     Ok(())
@@ -116,13 +117,13 @@ pub struct WithdrawTreasury<'info> {
 
 /// Moves fees from the treasury to a token account that the authority names.
 pub fn withdraw_treasury(ctx: Context<WithdrawTreasury>, amount: u64) -> Result<()> {
-    require!(amount > 0, AssayError::ZeroAmount);
+    ensure(amount > 0, AssayError::ZeroAmount)?;
     let a = ctx.accounts;
     let treasury =
         MarketVault { market: &a.market, vault: &a.treasury, mint: &a.mint, token_program: &a.token_program };
     {
         let market = a.market.load()?;
-        require_keys_eq!(market.authority, a.authority.key(), AssayError::NotAuthorized);
+        same(&market.authority, &a.authority.key(), AssayError::NotAuthorized)?;
         treasury.check(&market)?;
     }
     treasury.pay(&a.destination, amount)?;
@@ -142,7 +143,7 @@ pub struct ProposeAuthority<'info> {
 /// Names who will be the authority once it accepts; the zero key takes a proposal back. Nothing changes until then.
 pub fn propose_authority(ctx: Context<ProposeAuthority>, proposed: Pubkey) -> Result<()> {
     let mut market = ctx.accounts.market.load_mut()?;
-    require_keys_eq!(market.authority, ctx.accounts.authority.key(), AssayError::NotAuthorized);
+    same(&market.authority, &ctx.accounts.authority.key(), AssayError::NotAuthorized)?;
     market.pending_authority = proposed;
     emit!(AuthorityProposed { market: ctx.accounts.market.key(), proposed });
     Ok(())
@@ -161,7 +162,7 @@ pub struct AcceptAuthority<'info> {
 pub fn accept_authority(ctx: Context<AcceptAuthority>) -> Result<()> {
     let mut market = ctx.accounts.market.load_mut()?;
     let proposed = ctx.accounts.proposed.key();
-    require!(proposed != NOBODY && market.pending_authority == proposed, AssayError::NotProposed);
+    ensure(proposed != NOBODY && market.pending_authority == proposed, AssayError::NotProposed)?;
     market.authority = proposed;
     market.pending_authority = NOBODY;
     emit!(AuthorityChanged { market: ctx.accounts.market.key(), authority: proposed });

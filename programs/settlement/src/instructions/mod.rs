@@ -13,6 +13,7 @@ pub mod market;
 pub mod money;
 pub mod provider;
 pub mod retire;
+pub mod step;
 
 pub use adjudicate::*;
 pub use challenge::*;
@@ -27,3 +28,4 @@ pub use market::*;
 pub use money::*;
 pub use provider::*;
 pub use retire::*;
+pub use step::*;

@@ -7,7 +7,7 @@ use crate::{
     },
     error::AssayError,
     events::*,
-    rules,
+    rules::{self, ensure, same},
     state::{Job, Market, Provider, Shard},
 };
 use anchor_lang::prelude::*;
@@ -45,8 +45,8 @@ impl<'info> MoveShardMoney<'info> {
     fn check(&self) -> Result<()> {
         let (job, provider, shard) = (self.job.load()?, self.provider.load()?, self.shard.load()?);
         let (escrow, stake) = self.vaults();
-        require_keys_eq!(shard.job, self.job.key(), AssayError::WrongJob);
-        require_keys_eq!(shard.provider, self.provider.key(), AssayError::WrongProvider);
+        same(&shard.job, &self.job.key(), AssayError::WrongJob)?;
+        same(&shard.provider, &self.provider.key(), AssayError::WrongProvider)?;
         escrow.check(&job)?;
         stake.check(&provider)
     }
@@ -112,11 +112,11 @@ pub fn waive_debts(ctx: Context<WaiveDebts>) -> Result<()> {
     let a = ctx.accounts;
     let now = sysvar::now()?;
     let (job, mut provider, mut shard) = (a.job.load()?, a.provider.load_mut()?, a.shard.load_mut()?);
-    require_keys_eq!(job.renter, a.owner.key(), AssayError::NotAuthorized);
-    require_keys_eq!(shard.job, a.job.key(), AssayError::WrongJob);
-    require_keys_eq!(shard.provider, a.provider.key(), AssayError::WrongProvider);
-    require_keys_eq!(job.vault, a.job_vault.key(), AssayError::WrongVault);
-    require_keys_eq!(provider.vault, a.stake_vault.key(), AssayError::WrongVault);
+    same(&job.renter, &a.owner.key(), AssayError::NotAuthorized)?;
+    same(&shard.job, &a.job.key(), AssayError::WrongJob)?;
+    same(&shard.provider, &a.provider.key(), AssayError::WrongProvider)?;
+    same(&job.vault, &a.job_vault.key(), AssayError::WrongVault)?;
+    same(&provider.vault, &a.stake_vault.key(), AssayError::WrongVault)?;
     let frozen = token::is_frozen(&a.stake_vault)? || token::is_frozen(&a.job_vault)?;
     let amount = rules::shard::waive(&mut provider, &mut shard, frozen, &now)?;
     emit!(DebtsWaived { shard: a.shard.key(), provider: a.provider.key(), amount });
@@ -150,11 +150,11 @@ pub fn pay_bounty(ctx: Context<PayBounty>) -> Result<()> {
         StakeVault { provider: &a.provider, vault: &a.stake_vault, mint: &a.mint, token_program: &a.token_program };
     let (amount, to) = {
         let (job, mut provider, mut shard) = (a.job.load()?, a.provider.load_mut()?, a.shard.load_mut()?);
-        require_keys_eq!(shard.job, a.job.key(), AssayError::WrongJob);
-        require_keys_eq!(shard.provider, a.provider.key(), AssayError::WrongProvider);
+        same(&shard.job, &a.job.key(), AssayError::WrongJob)?;
+        same(&shard.provider, &a.provider.key(), AssayError::WrongProvider)?;
         stake.check(&provider)?;
-        require_keys_eq!(job.terms.mint, a.mint.key(), AssayError::WrongMint);
-        require_keys_eq!(job.terms.token_program, a.token_program.key(), AssayError::WrongTokenProgram);
+        same(&job.terms.mint, &a.mint.key(), AssayError::WrongMint)?;
+        same(&job.terms.token_program, &a.token_program.key(), AssayError::WrongTokenProgram)?;
         token::check_destination(&a.destination, &job.terms.token_program, &job.terms.mint, &shard.bounty_to)?;
         (rules::shard::pay_bounty(&mut provider, &mut shard)?, shard.bounty_to)
     };
@@ -197,7 +197,7 @@ pub fn withdraw_refund(ctx: Context<WithdrawRefund>) -> Result<()> {
         let owed = job.owed(&now).ok_or(AssayError::Overflow)?;
         let kept = owed.total().ok_or(AssayError::Overflow)?;
         let amount = escrow.held(&job)?.checked_sub(kept).ok_or(AssayError::Overflow)?;
-        require!(amount > 0, AssayError::NothingOwed);
+        ensure(amount > 0, AssayError::NothingOwed)?;
         amount
     };
     escrow.pay(&a.destination, amount)?;
@@ -230,10 +230,10 @@ pub fn sweep_fees(ctx: Context<SweepFees>) -> Result<()> {
     let amount = {
         let (mut job, market) = (a.job.load_mut()?, a.market.load()?);
         escrow.check(&job)?;
-        require_keys_eq!(job.terms.market, a.market.key(), AssayError::WrongMarket);
-        require_keys_eq!(market.treasury, a.treasury.key(), AssayError::WrongVault);
+        same(&job.terms.market, &a.market.key(), AssayError::WrongMarket)?;
+        same(&market.treasury, &a.treasury.key(), AssayError::WrongVault)?;
         let amount = job.fees_owed;
-        require!(amount > 0, AssayError::NothingOwed);
+        ensure(amount > 0, AssayError::NothingOwed)?;
         job.fees_owed = 0;
         amount
     };

@@ -8,6 +8,7 @@ use crate::{
     constants::*,
     error::AssayError,
     events::*,
+    rules::{ensure, same},
     seeds,
     state::{Market, Provider},
 };
@@ -17,7 +18,7 @@ use anchor_lang::prelude::*;
 pub fn url_bytes(url: &str) -> Result<[u8; URL_BYTES]> {
     let mut bytes = [0u8; URL_BYTES];
     let text = url.as_bytes();
-    require!(!text.contains(&0), AssayError::BadUrl);
+    ensure(!text.contains(&0), AssayError::BadUrl)?;
     bytes.get_mut(..text.len()).ok_or(AssayError::BadUrl)?.copy_from_slice(text);
     Ok(bytes)
 }
@@ -113,7 +114,7 @@ pub struct UpdateProvider<'info> {
 /// Replaces operators, encryption key and endpoint. A removed operator key is powerless at once.
 pub fn update_provider(ctx: Context<UpdateProvider>, profile: ProviderProfile) -> Result<()> {
     let mut provider = ctx.accounts.provider.load_mut()?;
-    require_keys_eq!(provider.owner, ctx.accounts.owner.key(), AssayError::NotAuthorized);
+    same(&provider.owner, &ctx.accounts.owner.key(), AssayError::NotAuthorized)?;
     provider.operators = profile.operators;
     provider.encryption_key = profile.encryption_key;
     provider.endpoint = url_bytes(&profile.endpoint)?;
@@ -153,18 +154,18 @@ impl<'info> MoveStake<'info> {
 
     fn check(&self) -> Result<()> {
         let (provider, market) = (self.provider.load()?, self.market.load()?);
-        require_keys_eq!(provider.market, self.market.key(), AssayError::WrongMarket);
+        same(&provider.market, &self.market.key(), AssayError::WrongMarket)?;
         self.stake().check(&provider)?;
         check_market_mint(&market, &self.mint, &self.token_program)?;
         // A transfer from the vault to itself would count as a deposit and move nothing.
-        require_keys_neq!(self.vault.key(), self.token_account.key(), AssayError::WrongVault);
+        ensure(self.vault.key() != self.token_account.key(), AssayError::WrongVault)?;
         Ok(())
     }
 }
 
 /// Adds stake.
 pub fn deposit_stake(ctx: Context<MoveStake>, amount: u64) -> Result<()> {
-    require!(amount > 0, AssayError::ZeroAmount);
+    ensure(amount > 0, AssayError::ZeroAmount)?;
     let a = ctx.accounts;
     a.check()?;
     let staked = {
@@ -187,14 +188,14 @@ pub fn deposit_stake(ctx: Context<MoveStake>, amount: u64) -> Result<()> {
 
 /// Takes out what no claim and no debt holds.
 pub fn withdraw_stake(ctx: Context<MoveStake>, amount: u64) -> Result<()> {
-    require!(amount > 0, AssayError::ZeroAmount);
+    ensure(amount > 0, AssayError::ZeroAmount)?;
     let a = ctx.accounts;
     a.check()?;
     let staked = {
         let mut provider = a.provider.load_mut()?;
-        require_keys_eq!(provider.owner, a.authority.key(), AssayError::NotAuthorized);
+        same(&provider.owner, &a.authority.key(), AssayError::NotAuthorized)?;
         let free = provider.staked.checked_sub(provider.locked).ok_or(AssayError::Overflow)?;
-        require!(amount <= free, AssayError::StakeTooSmall);
+        ensure(amount <= free, AssayError::StakeTooSmall)?;
         provider.staked = provider.staked.checked_sub(amount).ok_or(AssayError::Overflow)?;
         provider.staked
     };

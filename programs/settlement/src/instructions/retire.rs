@@ -7,6 +7,7 @@ use crate::{
     },
     error::AssayError,
     events::*,
+    rules::{ensure, same},
     state::{Kernel, Market, Provider},
 };
 use anchor_lang::prelude::*;
@@ -41,13 +42,13 @@ pub fn close_provider(ctx: Context<CloseProvider>) -> Result<()> {
     let stake = StakeVault { provider: &a.provider, vault: &a.vault, mint: &a.mint, token_program: &a.token_program };
     let dust = {
         let (mut market, provider) = (a.market.load_mut()?, a.provider.load()?);
-        require_keys_eq!(provider.market, a.market.key(), AssayError::WrongMarket);
-        require_keys_eq!(provider.owner, a.owner.key(), AssayError::NotAuthorized);
-        require_keys_eq!(provider.rent_payer, a.rent_payer.key(), AssayError::WrongRentPayer);
+        same(&provider.market, &a.market.key(), AssayError::WrongMarket)?;
+        same(&provider.owner, &a.owner.key(), AssayError::NotAuthorized)?;
+        same(&provider.rent_payer, &a.rent_payer.key(), AssayError::WrongRentPayer)?;
         stake.check(&provider)?;
         check_market_mint(&market, &a.mint, &a.token_program)?;
         let idle = provider.staked == 0 && provider.locked == 0 && provider.active == 0;
-        require!(idle, AssayError::StillNeeded);
+        ensure(idle, AssayError::StillNeeded)?;
         market.providers = market.providers.checked_sub(1).ok_or(AssayError::Overflow)?;
         token::read(&a.vault, a.token_program.key)?.amount
     };
@@ -86,10 +87,10 @@ pub fn close_market(ctx: Context<CloseMarket>) -> Result<()> {
         MarketVault { market: &a.market, vault: &a.treasury, mint: &a.mint, token_program: &a.token_program };
     let left = {
         let market = a.market.load()?;
-        require_keys_eq!(market.authority, a.authority.key(), AssayError::NotAuthorized);
-        require_keys_eq!(market.rent_payer, a.rent_payer.key(), AssayError::WrongRentPayer);
+        same(&market.authority, &a.authority.key(), AssayError::NotAuthorized)?;
+        same(&market.rent_payer, &a.rent_payer.key(), AssayError::WrongRentPayer)?;
         treasury.check(&market)?;
-        require!(market.jobs == 0 && market.providers == 0, AssayError::StillNeeded);
+        ensure(market.jobs == 0 && market.providers == 0, AssayError::StillNeeded)?;
         token::read(&a.treasury, a.token_program.key)?.amount
     };
     treasury.pay(&a.destination, left)?;
@@ -111,7 +112,7 @@ pub struct CloseKernel<'info> {
 /// Closes a kernel's registration. Jobs keep their own copy of everything; anyone may register the kernel again.
 pub fn close_kernel(ctx: Context<CloseKernel>) -> Result<()> {
     let a = ctx.accounts;
-    require_keys_eq!(a.kernel.load()?.rent_payer, a.rent_payer.key(), AssayError::WrongRentPayer);
+    same(&a.kernel.load()?.rent_payer, &a.rent_payer.key(), AssayError::WrongRentPayer)?;
     emit!(KernelClosed { kernel: a.kernel.key() });
     account::close(a.kernel.as_ref(), &a.rent_payer)
 }

@@ -12,8 +12,8 @@ use crate::{
 };
 use anchor_lang::prelude::Pubkey;
 
-/// Demands cell `number` under a bond, inside the challenge window. The due time takes its place in the provider's
-/// queue, so that any number of challenges at once leaves an honest provider the time to answer them one after the other.
+/// Demands cell `number` under a bond, inside the challenge window. Every challenge that the provider has open adds to the
+/// time for this one, so that any number at once leaves an honest provider the time to answer them one after the other.
 /// The challenge's addresses and payer are the handler's to set, and the bond of the terms its to move.
 pub fn open(
     job: &Job,
@@ -33,27 +33,34 @@ pub fn open(
     let cells = terms.shard(shard.index).ok_or(AssayError::NoSuchShard)?.cells()?;
     ensure(number < cells, AssayError::NoSuchCell)?;
     ensure(!is_answered(shard, terms, number), AssayError::AlreadyAnswered)?;
-    let due = queue(provider.due, terms, now)?;
     challenge.state = ChallengeState::Open as u8;
     challenge.challenger = *challenger;
     challenge.cell = number;
     challenge.bond = terms.bond;
     challenge.opened_at = now.time;
     challenge.opened_slot = now.slot;
-    challenge.seconds = u32::try_from(due.saturating_sub(now.time)).map_err(|_| AssayError::Overflow)?;
-    provider.due = due;
+    challenge.seconds = time_to_answer(provider.challenges, terms);
+    provider.challenges = provider.challenges.checked_add(1).ok_or(AssayError::Overflow)?;
     shard.open_challenges = increment(shard.open_challenges)?;
     Ok(())
 }
 
-/// When a challenge opened now is due, unix seconds, behind a queue that is due until `queue`.
+/// Seconds to answer a challenge that comes behind `before` others of the same provider: the response time, and a unit for
+/// each of them and for itself. Whoever answers in the order of opening, one in a unit, is never late: what lies before a
+/// challenge only gets less.
 ///
-/// The queue never gets shorter when a challenge is answered: it stands for the moment at which an answerer that starts
-/// after the response time and takes `unit` for each is done, and the clock alone moves it.
-fn queue(queue: i64, terms: &JobTerms, now: &Now) -> Result<i64> {
-    let alone = now.time.checked_add(i64::from(terms.response_seconds)).ok_or(AssayError::Overflow)?;
-    let unit = i64::from(unit_seconds(terms.answer_transactions));
-    alone.max(queue).checked_add(unit).ok_or(AssayError::Overflow)
+/// It is the challenges that exist which count, not those that were ever opened: a queue that only the clock shortens could
+/// be filled for nothing but fees, by challenging oneself in a job of one's own and accepting it, and would put off every
+/// later challenge for as long as one likes. Here whoever puts off others keeps a bond tied up for every unit.
+fn time_to_answer(before: u64, terms: &JobTerms) -> u32 {
+    let places = u32::try_from(before.saturating_add(1)).unwrap_or(u32::MAX);
+    terms.response_seconds.saturating_add(unit_seconds(terms.answer_transactions).saturating_mul(places))
+}
+
+/// A challenge's account is about to close: one fewer for its provider. A provider that closed its account and registered
+/// again has begun a new count.
+pub fn leave_queue(provider: &mut Provider) {
+    provider.challenges = provider.challenges.saturating_sub(1);
 }
 
 /// A challenge's cell was re-executed and is right.
@@ -89,6 +96,7 @@ pub fn pay(
     ensure(challenge.state() == Some(ChallengeState::Answered), AssayError::ChallengeOpen)?;
     let parts = divide(challenge.bond, provider.is_some())?;
     if let Some(provider) = provider {
+        leave_queue(provider);
         provider.staked = provider.staked.checked_add(parts.provider).ok_or(AssayError::Overflow)?;
         provider.earned = provider.earned.saturating_add(parts.provider);
     }

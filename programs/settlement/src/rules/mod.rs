@@ -14,13 +14,23 @@ pub mod time;
 pub mod window;
 
 use crate::error::AssayError;
+use anchor_lang::prelude::Pubkey;
 
 /// What a rule gives, or why it refuses.
 pub type Result<T> = core::result::Result<T, AssayError>;
 
 /// Refuses with `error` unless `holds`.
+#[cfg_attr(feature = "mutants", track_caller)]
 pub fn ensure(holds: bool, error: AssayError) -> Result<()> {
+    #[cfg(feature = "mutants")]
+    let holds = holds || crate::mutants::is_off(core::panic::Location::caller());
     if holds { Ok(()) } else { Err(error) }
+}
+
+/// Refuses with `error` unless the two keys are equal.
+#[cfg_attr(feature = "mutants", track_caller)]
+pub fn same(one: &Pubkey, other: &Pubkey, error: AssayError) -> Result<()> {
+    ensure(one == other, error)
 }
 
 /// One more.

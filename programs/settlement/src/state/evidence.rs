@@ -11,9 +11,6 @@ pub const EVIDENCE_DISCRIMINATOR: [u8; 8] = [160, 73, 93, 206, 99, 242, 62, 92];
 /// Bytes before the evidence itself; a multiple of 8.
 pub const EVIDENCE_HEADER_BYTES: usize = 8 + 8 + 32 + 32 + 8 + 8 + 256;
 
-/// Bytes that a step of a stepped cell hands on to the next.
-pub const STEP_STATE_BYTES: usize = 256;
-
 /// The header, at the start of the account.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
@@ -37,5 +34,5 @@ pub struct EvidenceHeader {
     /// Steps done.
     pub steps: u64,
     /// What the last step handed on; written by this program alone.
-    pub state: [u8; STEP_STATE_BYTES],
+    pub state: [u8; assay_kernels::abi::STEP_STATE_BYTES],
 }

@@ -15,7 +15,7 @@ mod shard;
 pub use challenge::{Challenge, ChallengeState, unit_seconds};
 pub use delivery::Delivery;
 pub use draw_seed::DrawSeed;
-pub use evidence::{EVIDENCE_DISCRIMINATOR, EVIDENCE_HEADER_BYTES, EvidenceHeader, STEP_STATE_BYTES};
+pub use evidence::{EVIDENCE_DISCRIMINATOR, EVIDENCE_HEADER_BYTES, EvidenceHeader};
 pub use job::{
     Amounts, CostClass, DeliveryMode, InputTree, Job, JobState, JobTerms, PUBLIC_RESULTS, RENTER_CHALLENGES, Silence,
 };

@@ -32,8 +32,8 @@ pub struct Provider {
     pub staked: u64,
     /// Of these, base units that claims and debts hold.
     pub locked: u64,
-    /// Until when answers to challenges are queued, unix seconds.
-    pub due: i64,
+    /// Challenges of its shards whose accounts are not closed; each gives it more time for the next.
+    pub challenges: u64,
     /// Shards claimed and not yet settled, slashed or given back.
     pub active: u32,
     /// Zero.
