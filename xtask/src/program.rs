@@ -199,6 +199,17 @@ fn write_elsewhere(parts: &[Part], id: &str) -> Result<()> {
     Ok(())
 }
 
+/// The settlement program in which any single check can be taken out; never for a chain.
+pub fn with_mutants() -> Result<Vec<u8>> {
+    let workspace = paths::workspace()?;
+    let place = Place { feature: Some("mutants"), ..place(&workspace, true, None)? };
+    place.distrust(&OWN)?;
+    let bytes = program(&place, "assay-settlement");
+    // Another build must not take what was compiled with the feature.
+    place.distrust(&OWN)?;
+    bytes
+}
+
 /// The text of [`SUMS`] for the files that are there now.
 fn sums(workspace: &Path) -> Result<String> {
     let mut text = format!(
@@ -237,6 +248,7 @@ fn place(workspace: &Path, locked: bool, settlement_id: Option<&str>) -> Result<
         target,
         locked,
         settlement_id: settlement_id.map(str::to_owned),
+        feature: None,
     })
 }
 
@@ -331,6 +343,7 @@ impl World {
             target: folder.join("target"),
             locked: true,
             settlement_id: None,
+            feature: None,
             _lock: None,
         };
         let none = |_: &Path| false;

@@ -28,6 +28,8 @@ pub struct Place {
     pub locked: bool,
     /// Address of the settlement program; none: the declared one.
     pub settlement_id: Option<String>,
+    /// A feature of the package to build with; none for what goes on chain.
+    pub feature: Option<&'static str>,
     /// Keeps others out of the target folder, where they could be.
     pub _lock: Option<File>,
 }
@@ -44,6 +46,9 @@ impl Place {
         command.args(["build", "--release", "--lib", "--package", package, "--target"]).arg(&specification);
         if self.locked {
             command.arg("--locked");
+        }
+        if let Some(feature) = self.feature {
+            command.args(["--features", feature]);
         }
         run(&mut command)?;
         let file = self.artifacts().join(format!("lib{}.so", package.replace('-', "_")));

@@ -130,7 +130,10 @@ pub fn step(
     let data = request(Op::Step, cell.kernel, cell.params, cell.openings, cell.leaf, cell.cell, &inline)?;
     let answer = call(verifier, Some(evidence), data)?;
     match answer.split_first() {
-        Some((&STEP_MORE, state)) => Ok(Step::More(state.try_into().map_err(|_| AssayError::VerifierAnswer)?)),
+        Some((&STEP_MORE, state)) => {
+            let state: [u8; STEP_STATE_BYTES] = state.try_into().map_err(|_| AssayError::VerifierAnswer)?;
+            Ok(Step::More(Box::new(state)))
+        }
         Some((&STEP_DONE, bytes)) => Ok(Step::Done(bytes.to_vec())),
         _ => Err(AssayError::VerifierAnswer.into()),
     }

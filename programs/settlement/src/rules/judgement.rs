@@ -33,6 +33,7 @@ pub enum Verdict {
 }
 
 /// Refuses a shard that is in none of these states.
+#[cfg_attr(feature = "mutants", track_caller)]
 pub fn state_is(shard: &Shard, states: &[ShardState]) -> Result<()> {
     ensure(shard.state().is_some_and(|s| states.contains(&s)), AssayError::WrongState)
 }
