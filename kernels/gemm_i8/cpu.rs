@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn every_dot_is_exact_at_the_extremes() {
-        for len in [0usize, 1, 15, 31, 1000, 32_768] {
+        for len in [0usize, 1, 15, 31, 1000, 32_768, 131_071] {
             for (x, y) in [(-128i8, -128i8), (-128, 127), (127, 127)] {
                 let (a, b) = (vec![x as u8; len], vec![y as u8; len]);
                 let expected = i32::from(x) * i32::from(y) * len as i32;

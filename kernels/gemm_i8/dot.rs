@@ -50,7 +50,7 @@ impl Dot {
             let rounds = len.div_ceil(ROUND_BYTES);
             load(&mut self.a, a, len);
             load(&mut self.b, b, len);
-            // At most 2^24 in magnitude each; a cell is at most 2^15 elements long.
+            // At most 2^24 in magnitude each; a row is at most 2^17 elements long.
             self.sum = self.sum.wrapping_add(multiply(&self.a, &self.b, rounds));
         }
     }

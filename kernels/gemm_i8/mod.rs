@@ -4,10 +4,13 @@
 //! (n rows of k); every row is padded to whole chunks of 1,024 bytes, and what the padding holds does not matter. A
 //! cell is one element of C as i32, a leaf a run of 64 elements in row-major order. Cell (i, j) reads row i of A and
 //! row j of B transposed.
+//!
+//! On chain, elements of more than 32,768 products are computed in steps of as many; the state is the sum so far, i32,
+//! then zeros.
 
 mod dot;
 
-use crate::abi::{ABI, AbiError, Describe, Geometry, ParamError, Request};
+use crate::abi::{ABI, AbiError, Describe, Geometry, ParamError, Request, STEP_STATE_BYTES};
 use crate::kernel::{Kernel, Read, uniform_cell};
 use crate::merkle::CHUNK_BYTES;
 
@@ -20,8 +23,14 @@ mod cpu;
 pub const ELEMENTS_PER_LEAF: u32 = 64;
 /// Bytes of an element of C.
 pub const ELEMENT_BYTES: u32 = 4;
-/// Largest k: a cell opens two rows of it, 64 KiB, and takes about 200,000 compute units.
-pub const MAX_K: u32 = 32_768;
+/// Most products that the chain adds up in one transaction: two pieces of rows, 64 KiB, about 200,000 compute units.
+pub const STEP_K: u32 = 32_768;
+/// Largest k: a sum of so many products stays within 32 bits, one of more need not.
+pub const MAX_K: u32 = 131_071;
+const _: () = assert!(MAX_K as u64 * 128 * 128 < 1 << 31 && (MAX_K as u64 + 1) * 128 * 128 >= 1 << 31);
+/// Most chunks of an input where k takes steps: 16 GiB. Longer paths would take an answer beyond the transactions that it
+/// may have.
+pub const MAX_STEPPED_CHUNKS: u64 = 1 << 24;
 /// Largest m and n.
 pub const MAX_SIDE: u32 = 1 << 20;
 /// Bytes of the params.
@@ -61,9 +70,27 @@ impl Params {
         u64::from(self.k).div_ceil(CHUNK_BYTES as u64)
     }
 
+    /// Chunk `chunk` of row `row`, in the whole input.
+    fn chunk(&self, row: u64, chunk: u64) -> u64 {
+        // Rows are below 2^20, chunks of a row below 2^7.
+        row.wrapping_mul(self.row_chunks()).wrapping_add(chunk)
+    }
+
     /// Bytes of a padded row.
     pub fn row_bytes(&self) -> u64 {
         self.row_chunks().wrapping_mul(CHUNK_BYTES as u64)
+    }
+
+    /// Steps of a cell on chain.
+    pub fn steps(&self) -> u64 {
+        u64::from(self.k.div_ceil(STEP_K))
+    }
+
+    /// First chunk of a row that step `step` reads, and how many products it adds up.
+    fn piece(&self, step: u64) -> (u64, u64) {
+        let first = step.saturating_mul(u64::from(STEP_K));
+        let left = u64::from(self.k).saturating_sub(first);
+        (first / CHUNK_BYTES as u64, left.min(u64::from(STEP_K)))
     }
 
     /// Row and column of an element of C.
@@ -93,7 +120,12 @@ impl Kernel for GemmI8 {
             return Err(ParamError::TooLarge);
         }
         if params.k > MAX_K {
-            return Err(ParamError::NeedsSteps);
+            return Err(ParamError::TooLarge);
+        }
+        // At most 2^20 times 2^7.
+        let chunks = u64::from(params.m.max(params.n)).wrapping_mul(params.row_chunks());
+        if params.steps() > 1 && chunks > MAX_STEPPED_CHUNKS {
+            return Err(ParamError::TooLarge);
         }
         Ok(params)
     }
@@ -110,10 +142,11 @@ impl Kernel for GemmI8 {
             cell_bytes_max: ELEMENT_BYTES,
             leaf_bytes_max: ELEMENT_BYTES.wrapping_mul(ELEMENTS_PER_LEAF),
             cell_cu_max: 300_000,
-            // Two rows of 32 KiB in pieces of about 900 bytes, their paths, and the adjudication itself.
-            answer_transactions: 80,
+            // Two rows of 128 KiB in pieces of 940 bytes, the paths of up to 12 runs in each step, the account and the
+            // steps themselves: 319 at worst, counted in the tests of assay-client.
+            answer_transactions: 320,
             reserved: 0,
-            evidence_bytes_max: MAX_K.wrapping_mul(2),
+            evidence_bytes_max: MAX_K.next_multiple_of(CHUNK_BYTES as u32).wrapping_mul(2),
             name: Describe::pad_name(Self::NAME),
             version: 1,
         }
@@ -122,41 +155,85 @@ impl Kernel for GemmI8 {
     fn geometry(params: &Params) -> Result<Geometry, ParamError> {
         let mut geometry = Geometry::uniform(params.elements(), ELEMENTS_PER_LEAF, ELEMENT_BYTES);
         geometry.inputs = 2;
-        // 2^20 rows of 2^15 bytes at most.
+        // 2^20 rows of 2^17 bytes at most.
         let bytes_of = |rows: u32| u64::from(rows).wrapping_mul(params.row_bytes());
         geometry.input_bytes = [bytes_of(params.m), bytes_of(params.n), 0, 0];
         Ok(geometry)
     }
 
     fn reads(params: &Params, leaf: u64, cell: u32, out: &mut dyn FnMut(Read)) {
-        if let Ok(element) = uniform_cell(params.elements(), ELEMENTS_PER_LEAF, leaf, cell) {
-            let (row, column) = params.place(element);
-            let count = params.row_chunks();
-            out(Read { source: 0, start: row.wrapping_mul(count), count });
-            out(Read { source: 1, start: column.wrapping_mul(count), count });
-        }
+        read(params, leaf, cell, 0, u64::from(params.k), out);
     }
 
     fn cell(params: &Params, request: &Request, leaf: u64, cell: u32, out: &mut [u8]) -> Result<usize, AbiError> {
         let element = uniform_cell(params.elements(), ELEMENTS_PER_LEAF, leaf, cell)?;
-        let (row, column) = params.place(element);
-        let chunks = params.row_chunks();
-        let (a_start, b_start) = (row.wrapping_mul(chunks), column.wrapping_mul(chunks));
-        let mut dot = dot::Dot::new();
-        let (mut a_row, mut b_row) = (request.pieces(0, a_start), request.pieces(1, b_start));
-        let mut left = params.k as usize;
-        // Each row may lie in several openings; go on to where the first of the two ends.
-        while left > 0 {
-            let a = a_row.next(left)?;
-            let b = b_row.next(a.len())?;
-            a_row.unread(a.len().saturating_sub(b.len()));
-            dot.add(a, b);
-            left = left.saturating_sub(b.len());
-        }
-        let element = dot.sum().to_le_bytes();
-        out.get_mut(..element.len()).ok_or(AbiError::OutputTooSmall)?.copy_from_slice(&element);
-        Ok(element.len())
+        write(dot(params, request, element, 0, u64::from(params.k))?, out)
     }
+
+    fn steps(params: &Params) -> u64 {
+        params.steps()
+    }
+
+    fn step_reads(params: &Params, leaf: u64, cell: u32, step: u64, out: &mut dyn FnMut(Read)) {
+        let (chunk, products) = params.piece(step);
+        read(params, leaf, cell, chunk, products, out);
+    }
+
+    fn step(
+        params: &Params,
+        request: &Request,
+        step: u64,
+        state: &mut [u8; STEP_STATE_BYTES],
+        out: &mut [u8],
+    ) -> Result<Option<usize>, AbiError> {
+        let element = uniform_cell(params.elements(), ELEMENTS_PER_LEAF, request.leaf, request.cell)?;
+        let (chunk, products) = params.piece(step);
+        let added = dot(params, request, element, chunk, products)?;
+        let [s0, s1, s2, s3, ..] = state;
+        // Never beyond 32 bits from the zeros of the first step on; any other state has some sum, too.
+        let sum = i32::from_le_bytes([*s0, *s1, *s2, *s3]).wrapping_add(added);
+        if step.saturating_add(1) >= params.steps() {
+            return write(sum, out).map(Some);
+        }
+        [*s0, *s1, *s2, *s3] = sum.to_le_bytes();
+        Ok(None)
+    }
+}
+
+/// What `products` products of a cell read, from chunk `chunk` of its rows on.
+fn read(params: &Params, leaf: u64, cell: u32, chunk: u64, products: u64, out: &mut dyn FnMut(Read)) {
+    let count = products.div_ceil(CHUNK_BYTES as u64);
+    if let Ok(element) = uniform_cell(params.elements(), ELEMENTS_PER_LEAF, leaf, cell)
+        && count > 0
+    {
+        let (row, column) = params.place(element);
+        out(Read { source: 0, start: params.chunk(row, chunk), count });
+        out(Read { source: 1, start: params.chunk(column, chunk), count });
+    }
+}
+
+/// Sum of `products` products of an element, from chunk `chunk` of its rows on.
+fn dot(params: &Params, request: &Request, element: u64, chunk: u64, products: u64) -> Result<i32, AbiError> {
+    let (row, column) = params.place(element);
+    let mut dot = dot::Dot::new();
+    let mut a_row = request.pieces(0, params.chunk(row, chunk));
+    let mut b_row = request.pieces(1, params.chunk(column, chunk));
+    let mut left = products as usize;
+    // Each row may lie in several openings; go on to where the first of the two ends.
+    while left > 0 {
+        let a = a_row.next(left)?;
+        let b = b_row.next(a.len())?;
+        a_row.unread(a.len().saturating_sub(b.len()));
+        dot.add(a, b);
+        left = left.saturating_sub(b.len());
+    }
+    Ok(dot.sum())
+}
+
+fn write(element: i32, out: &mut [u8]) -> Result<usize, AbiError> {
+    let element = element.to_le_bytes();
+    out.get_mut(..element.len()).ok_or(AbiError::OutputTooSmall)?.copy_from_slice(&element);
+    Ok(element.len())
 }
 
 #[cfg(test)]

@@ -12,15 +12,46 @@ fn params_are_checked_by_name() {
     }
     assert_eq!(parse(MAX_SIDE + 1, 1, 1), Err(ParamError::TooLarge));
     assert_eq!(parse(1, MAX_SIDE + 1, 1), Err(ParamError::TooLarge));
-    assert_eq!(parse(1, 1, MAX_K + 1), Err(ParamError::NeedsSteps));
-    assert!(VerifierError::from(ParamError::NeedsSteps).text().contains("32,768"));
-    let largest = parse(MAX_SIDE, MAX_SIDE, MAX_K).unwrap();
-    assert!(GemmI8::geometry(&largest).unwrap().is_valid());
+    assert_eq!(parse(1, 1, MAX_K + 1), Err(ParamError::TooLarge));
+    assert_eq!(parse(1, 1, u32::MAX), Err(ParamError::TooLarge));
+    // With steps an input is 2^24 chunks at most: 2^17 rows of 128.
+    for (m, n) in [((1 << 17) + 1, 1), (1, (1 << 17) + 1)] {
+        assert_eq!(parse(m, n, MAX_K), Err(ParamError::TooLarge));
+    }
+    for (m, n, k) in [(MAX_SIDE, MAX_SIDE, STEP_K), (1 << 17, 1 << 17, MAX_K)] {
+        let largest = parse(m, n, k).unwrap();
+        assert!(GemmI8::geometry(&largest).unwrap().is_valid());
+    }
+}
+
+#[test]
+fn steps_read_the_whole_rows_piece_by_piece() {
+    for (k, steps) in [(1, 1), (STEP_K, 1), (STEP_K + 1, 2), (40_000, 2), (65_536, 2), (65_537, 3), (MAX_K, 4)] {
+        let params = Params { m: 7, n: 70, k };
+        assert_eq!(GemmI8::steps(&params), steps);
+        // Element (6, 69), the last.
+        let (leaf, cell) = (7, 41);
+        let all = |of: &dyn Fn(&mut dyn FnMut(Read))| {
+            let mut chunks = Vec::new();
+            of(&mut |read| chunks.extend((read.start..read.start + read.count).map(|chunk| (read.source, chunk))));
+            chunks.sort_unstable();
+            chunks
+        };
+        let whole = all(&|out| GemmI8::reads(&params, leaf, cell, out));
+        let row_chunks = params.row_chunks();
+        assert_eq!(whole.len() as u64, 2 * row_chunks);
+        assert_eq!((whole[0], whole[row_chunks as usize]), ((0, 6 * row_chunks), (1, 69 * row_chunks)));
+        let pieces = all(&|out| (0..steps).for_each(|step| GemmI8::step_reads(&params, leaf, cell, step, out)));
+        assert_eq!(pieces, whole);
+        for none in [(leaf, cell + 1, 0), (leaf + 1, 0, 0), (leaf, cell, steps), (leaf, cell, u64::MAX)] {
+            assert!(all(&|out| GemmI8::step_reads(&params, none.0, none.1, none.2, out)).is_empty(), "{none:?}");
+        }
+    }
 }
 
 #[test]
 fn geometry_pads_rows_to_chunks() {
-    for (k, row_bytes) in [(1, 1024), (1024, 1024), (1025, 2048), (MAX_K, 32_768)] {
+    for (k, row_bytes) in [(1, 1024), (1024, 1024), (1025, 2048), (STEP_K, 32_768), (MAX_K, 131_072)] {
         let params = Params { m: 3, n: 50, k };
         let geometry = GemmI8::geometry(&params).unwrap();
         assert!(geometry.is_valid());
@@ -36,7 +67,8 @@ mod whole_jobs {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::executor::{Backend, Cpu, ExecError, Inputs, reference_cell, reference_leaf};
+    use crate::abi::{Op, RequestWriter, STEP_DONE, STEP_MORE};
+    use crate::executor::{Backend, Cpu, ExecError, Inputs, open_reads, reference_cell, reference_leaf};
 
     /// Pads rows of k bytes with `padding`, which must not matter.
     fn padded(rows: &[Vec<i8>], padding: u8) -> Vec<u8> {
@@ -96,15 +128,92 @@ mod whole_jobs {
     #[test]
     fn largest_k_and_extreme_values_are_exact() {
         for (x, y) in [(-128i8, -128i8), (-128, 127), (127, 127)] {
-            let a = vec![vec![x; MAX_K as usize]; 2];
-            let bt = vec![vec![y; MAX_K as usize]; 3];
-            let expected = textbook(&a, &bt);
-            let (a, bt) = (padded(&a, 0), padded(&bt, 0));
-            let inputs = Inputs { inputs: [&a, &bt, &[], &[]] };
-            let params = Params { m: 2, n: 3, k: MAX_K }.to_bytes();
-            assert_eq!(Cpu.run(2, &params, &inputs, 0..1).unwrap(), expected);
-            assert_eq!(reference_leaf(2, &params, &inputs, 0).unwrap(), expected);
+            for k in [STEP_K, STEP_K + 1, MAX_K] {
+                let a = vec![vec![x; k as usize]; 2];
+                let bt = vec![vec![y; k as usize]; 3];
+                let expected = textbook(&a, &bt);
+                assert_eq!(expected[..4], (i32::from(x) * i32::from(y) * k as i32).to_le_bytes());
+                let (a, bt) = (padded(&a, 0x80), padded(&bt, 0x80));
+                let inputs = Inputs { inputs: [&a, &bt, &[], &[]] };
+                let params = Params { m: 2, n: 3, k }.to_bytes();
+                assert_eq!(Cpu.run(2, &params, &inputs, 0..1).unwrap(), expected);
+                assert_eq!(reference_leaf(2, &params, &inputs, 0).unwrap(), expected);
+            }
         }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        /// What the chain does in steps, the textbook, the cell function in one go and the executor: the same.
+        #[test]
+        fn steps_equal_the_cell_in_one_go(
+            m in 1u32..4, n in 1u32..4, seed in any::<u64>(), padding in any::<u8>(),
+            k in prop_oneof![Just(STEP_K + 1), Just(2 * STEP_K), Just(2 * STEP_K + 1), Just(MAX_K), STEP_K + 1..=MAX_K],
+        ) {
+            let (a, bt) = (matrix(m, k, seed), matrix(n, k, !seed));
+            let expected = textbook(&a, &bt);
+            let (a, bt) = (padded(&a, padding), padded(&bt, !padding));
+            let inputs = Inputs { inputs: [&a, &bt, &[], &[]] };
+            let params = Params { m, n, k };
+            prop_assert_eq!(&Cpu.run(2, &params.to_bytes(), &inputs, 0..1).unwrap(), &expected);
+            prop_assert_eq!(&reference_leaf(2, &params.to_bytes(), &inputs, 0).unwrap(), &expected);
+            for (cell, expected) in (0..).zip(expected.chunks(4)) {
+                let mut writer = RequestWriter::new(Op::Cell, 2, &params.to_bytes(), 0, cell);
+                for (read, bytes) in open_reads(2, &params.to_bytes(), &inputs, 0, cell).unwrap() {
+                    writer.open_in_evidence(read.source, read.start, bytes).unwrap();
+                }
+                let data = writer.data().unwrap();
+                let request = Request::parse(&data, &writer.evidence).unwrap();
+                let mut out = [0; 4];
+                prop_assert_eq!(GemmI8::cell(&params, &request, 0, cell, &mut out), Ok(4));
+                prop_assert_eq!(&out[..], expected);
+                // A verifier refuses to do it so: it would not fit a transaction.
+                prop_assert_eq!(crate::registry::cell(&request, &mut out), Err(VerifierError::Stepped));
+            }
+        }
+    }
+
+    #[test]
+    fn steps_are_refused_by_name() {
+        let answer = |params: Params, done: u64, cell: u32, change: fn(&mut RequestWriter)| {
+            let mut writer = RequestWriter::step(2, &params.to_bytes(), 0, cell, done, &[0; STEP_STATE_BYTES]);
+            let row = vec![1; 1 << 17];
+            writer.open_in_evidence(0, 0, &row).unwrap();
+            writer.open_in_evidence(1, 0, &row).unwrap();
+            change(&mut writer);
+            let data = writer.data().unwrap();
+            let mut out = [0xaa; 300];
+            let kernel = crate::registry::AnyKernel::GemmI8;
+            let len = kernel.step(&Request::parse(&data, &writer.evidence).unwrap(), &mut out)?;
+            Ok(out[..len].to_vec())
+        };
+        let long = Params { m: 1, n: 1, k: MAX_K };
+        let first = answer(long, 0, 0, |_| ()).unwrap();
+        assert_eq!((first.len(), first[0]), (1 + STEP_STATE_BYTES, STEP_MORE));
+        assert_eq!(first[1..6], [0, 0x80, 0, 0, 0]);
+        let last = answer(long, 3, 0, |_| ()).unwrap();
+        assert_eq!(last, [&[STEP_DONE][..], &32_767i32.to_le_bytes()].concat());
+        // Any state is one: the sum wraps.
+        let wrapped = answer(long, 3, 0, |writer| writer.inline[8..].fill(0xff)).unwrap();
+        assert_eq!(wrapped, [&[STEP_DONE][..], &32_766i32.to_le_bytes()].concat());
+        for (answer, error) in [
+            (answer(Params { k: STEP_K, ..long }, 0, 0, |_| ()), VerifierError::NotStepped),
+            (answer(long, 4, 0, |_| ()), VerifierError::NoSuchStep),
+            (answer(long, u64::MAX, 0, |_| ()), VerifierError::NoSuchStep),
+            (answer(long, 0, 1, |_| ()), VerifierError::NoSuchCell),
+            (answer(long, 0, 0, |writer| writer.inline.truncate(263)), VerifierError::Truncated),
+            (answer(long, 0, 0, |writer| writer.inline.truncate(7)), VerifierError::Truncated),
+            (answer(long, 1, 0, |writer| writer.openings[0].len = (1 << 16) - 1), VerifierError::MissingOpening),
+            (answer(long, 0, 0, |writer| writer.openings.truncate(1)), VerifierError::MissingOpening),
+        ] {
+            assert_eq!(answer, Err(error));
+        }
+        // What a step does not read need not be open.
+        let piece = answer(long, 1, 0, |writer| {
+            writer.openings.iter_mut().for_each(|opening| (opening.start, opening.len) = (32, 1 << 15));
+        });
+        assert_eq!(piece, answer(long, 1, 0, |_| ()));
     }
 
     #[test]

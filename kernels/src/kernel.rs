@@ -1,6 +1,8 @@
 //! What a kernel must say of itself, in terms that settlement, workers and validators use without knowing it.
 
-use crate::abi::{AbiError, Describe, Geometry, ParamError, Request, VerifierError};
+use crate::abi::{
+    AbiError, Describe, Geometry, ParamError, Request, STEP_DONE, STEP_MORE, STEP_STATE_BYTES, VerifierError,
+};
 
 /// A run that a cell reads, so that whoever answers knows what to open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +39,7 @@ pub trait Kernel {
     /// A geometry beyond the ABI's limits; none of those that `parse` lets through.
     fn geometry(params: &Self::Params) -> Result<Geometry, ParamError>;
 
-    /// Calls `out` for each run that the cell reads; for no run when there is no such cell.
+    /// Calls `out` for each run that the cell reads, in all of its steps; for no run when there is no such cell.
     fn reads(params: &Self::Params, leaf: u64, cell: u32, out: &mut dyn FnMut(Read));
 
     /// Computes cell `cell` of the job-wide leaf `leaf` from the request's openings into the front of `out` and
@@ -47,6 +49,35 @@ pub trait Kernel {
     /// [`AbiError::MissingOpening`] unless everything in [`reads`](Self::reads) is open, [`AbiError::NoSuchCell`],
     /// [`AbiError::OutputTooSmall`].
     fn cell(params: &Self::Params, request: &Request, leaf: u64, cell: u32, out: &mut [u8]) -> Result<usize, AbiError>;
+
+    /// Transactions in which the chain computes a cell of such a job: 1 for [`cell`](Self::cell), more for that many
+    /// calls of [`step`](Self::step). Machines with the whole input at hand use `cell` for all of them.
+    fn steps(_params: &Self::Params) -> u64 {
+        1
+    }
+
+    /// Calls `out` for each run that step `step` of the cell, from 0, reads; for no run when there is no such step.
+    fn step_reads(params: &Self::Params, leaf: u64, cell: u32, step: u64, out: &mut dyn FnMut(Read)) {
+        if step == 0 {
+            Self::reads(params, leaf, cell, out);
+        }
+    }
+
+    /// Carries a cell one step further: `state` is zero before the first step and else what the step before has left,
+    /// and the cell's bytes go to the front of `out` in the last step, which returns their length; the others return
+    /// nothing. Total, as `cell` is. Called for the steps below [`steps`](Self::steps), and only where there are several.
+    ///
+    /// # Errors
+    /// As [`cell`](Self::cell), for what is in [`step_reads`](Self::step_reads).
+    fn step(
+        params: &Self::Params,
+        request: &Request,
+        _step: u64,
+        _state: &mut [u8; STEP_STATE_BYTES],
+        out: &mut [u8],
+    ) -> Result<Option<usize>, AbiError> {
+        Self::cell(params, request, request.leaf, request.cell, out).map(Some)
+    }
 }
 
 pub use crate::registry::AnyKernel;
@@ -68,5 +99,36 @@ pub fn uniform_cell(cells: u64, cells_per_leaf: u32, leaf: u64, cell: u32) -> Re
 /// Runs a kernel's cell function on a request whose params are still bytes.
 pub(crate) fn cell_of<K: Kernel>(request: &Request, out: &mut [u8]) -> Result<usize, VerifierError> {
     let params = K::parse(request.params)?;
+    if K::steps(&params) > 1 {
+        return Err(VerifierError::Stepped);
+    }
     Ok(K::cell(&params, request, request.leaf, request.cell, out)?)
+}
+
+/// Runs one step of a cell and writes the answer to the front of `out`: [`STEP_MORE`] and the next state, or
+/// [`STEP_DONE`] and the cell.
+pub(crate) fn step_of<K: Kernel>(request: &Request, out: &mut [u8]) -> Result<usize, VerifierError> {
+    let params = K::parse(request.params)?;
+    let steps = K::steps(&params);
+    if steps <= 1 {
+        return Err(VerifierError::NotStepped);
+    }
+    let (done, state) = request.progress()?;
+    if done >= steps {
+        return Err(VerifierError::NoSuchStep);
+    }
+    let mut state = *state;
+    let (kind, rest) = out.split_first_mut().ok_or(AbiError::OutputTooSmall)?;
+    let len = match K::step(&params, request, done, &mut state, rest)? {
+        Some(len) => {
+            *kind = STEP_DONE;
+            len
+        }
+        None => {
+            *kind = STEP_MORE;
+            rest.get_mut(..state.len()).ok_or(AbiError::OutputTooSmall)?.copy_from_slice(&state);
+            state.len()
+        }
+    };
+    Ok(len.saturating_add(1))
 }

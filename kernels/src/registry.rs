@@ -1,7 +1,7 @@
 //! All kernels of this verifier, by number. A new kernel is its folder and one line here.
 
 use crate::abi::{Describe, Geometry, Request, VerifierError};
-use crate::kernel::{Kernel, Read, cell_of};
+use crate::kernel::{Kernel, Read, cell_of, step_of};
 use crate::{escape_time::EscapeTime, gemm_i8::GemmI8};
 
 macro_rules! registry {
@@ -75,10 +75,47 @@ macro_rules! registry {
                 Ok(())
             }
 
+            /// Parses the params; see [`Kernel::steps`].
+            ///
+            /// # Errors
+            /// Params that no job of this kernel can have.
+            pub fn steps(self, params: &[u8]) -> Result<u64, VerifierError> {
+                match self { $(Self::$kernel => Ok($kernel::steps(&$kernel::parse(params)?)),)* }
+            }
+
+            /// Parses the params; see [`Kernel::step_reads`].
+            ///
+            /// # Errors
+            /// Params that no job of this kernel can have.
+            pub fn step_reads(
+                self,
+                params: &[u8],
+                leaf: u64,
+                cell: u32,
+                step: u64,
+                out: &mut dyn FnMut(Read),
+            ) -> Result<(), VerifierError> {
+                match self {
+                    $(Self::$kernel => $kernel::step_reads(&$kernel::parse(params)?, leaf, cell, step, out),)*
+                }
+                Ok(())
+            }
+
+            /// Computes the step that a request asks for, with the request's own params; see [`Kernel::step`]. The
+            /// answer is [`STEP_MORE`](crate::abi::STEP_MORE) and the next state, or
+            /// [`STEP_DONE`](crate::abi::STEP_DONE) and the cell.
+            ///
+            /// # Errors
+            /// What [`Kernel::parse`] and [`Kernel::step`] refuse, [`VerifierError::NotStepped`],
+            /// [`VerifierError::NoSuchStep`].
+            pub fn step(self, request: &Request, out: &mut [u8]) -> Result<usize, VerifierError> {
+                match self { $(Self::$kernel => step_of::<$kernel>(request, out),)* }
+            }
+
             /// Computes the cell that a request asks for, with the request's own params; see [`Kernel::cell`].
             ///
             /// # Errors
-            /// What [`Kernel::parse`] and [`Kernel::cell`] refuse.
+            /// What [`Kernel::parse`] and [`Kernel::cell`] refuse, [`VerifierError::Stepped`].
             pub fn cell(self, request: &Request, out: &mut [u8]) -> Result<usize, VerifierError> {
                 match self { $(Self::$kernel => cell_of::<$kernel>(request, out),)* }
             }
@@ -119,6 +156,29 @@ pub fn geometry(id: u16, params: &[u8]) -> Result<Geometry, VerifierError> {
 /// [`VerifierError::UnknownKernel`], or params that no job of this kernel can have.
 pub fn reads(id: u16, params: &[u8], leaf: u64, cell: u32, out: &mut dyn FnMut(Read)) -> Result<(), VerifierError> {
     AnyKernel::from_id(id)?.reads(params, leaf, cell, out)
+}
+
+/// See [`AnyKernel::steps`].
+///
+/// # Errors
+/// [`VerifierError::UnknownKernel`], or params that no job of this kernel can have.
+pub fn steps(id: u16, params: &[u8]) -> Result<u64, VerifierError> {
+    AnyKernel::from_id(id)?.steps(params)
+}
+
+/// See [`AnyKernel::step_reads`].
+///
+/// # Errors
+/// [`VerifierError::UnknownKernel`], or params that no job of this kernel can have.
+pub fn step_reads(
+    id: u16,
+    params: &[u8],
+    leaf: u64,
+    cell: u32,
+    step: u64,
+    out: &mut dyn FnMut(Read),
+) -> Result<(), VerifierError> {
+    AnyKernel::from_id(id)?.step_reads(params, leaf, cell, step, out)
 }
 
 /// See [`AnyKernel::cell`].

@@ -64,9 +64,10 @@ proptest! {
 fn gemm_i8_cu_is_exact_at_the_largest_k_with_extreme_values() {
     let params = gemm_kernel::Params { m: 1, n: 2, k: gemm_kernel::MAX_K };
     for (x, y) in [(0x80, 0x80), (0x80, 0x7f), (0x7f, 0x7f)] {
-        let (a, b) = (vec![x; params.k as usize], vec![y; 2 * params.k as usize]);
-        let product =
-            Product { a: &words(&a), b: &words(&b), row_words: params.k / 4, k: params.k, n: 2, rows: 1, row0: 0 };
+        let row = params.row_bytes() as usize;
+        let (a, b) = (vec![x; row], vec![y; 2 * row]);
+        let row_words = (row / 4) as u32;
+        let product = Product { a: &words(&a), b: &words(&b), row_words, k: params.k, n: 2, rows: 1, row0: 0 };
         let expected = i32::from(x as i8) * i32::from(y as i8) * params.k as i32;
         assert_eq!(gemm_i8(product, 0, 2), Some(vec![expected; 2]));
         assert_eq!(gemm_i8(product, 1, 1), Some(vec![expected]));

@@ -32,8 +32,6 @@ pub enum ParamError {
     TooLarge,
     /// `escape_time`: a pixel of the image lies outside of the plane in which no intermediate value overflows.
     OutOfPlane,
-    /// `gemm_i8`: k is above 32,768; such cells would need steps, which this verifier does not have.
-    NeedsSteps,
 }
 
 macro_rules! verifier_errors {
@@ -98,12 +96,16 @@ verifier_errors! {
     OutputTooSmall = 9007, "the output buffer is smaller than the cell";
     /// The verifier has no kernel of this number.
     UnknownKernel = 9008, "the verifier has no kernel of this number";
-    /// `step` was asked of a kernel whose cells are computed in one go.
-    NotStepped = 9009, "this kernel's cells are computed in one go, without steps";
+    /// `step` was asked for a job whose cells are computed in one go.
+    NotStepped = 9009, "the job's cells are computed in one go, without steps";
     /// More than one account was passed.
     TooManyAccounts = 9010, "a verifier takes at most one account";
     /// The evidence account was passed as writable.
     EvidenceWritable = 9011, "the evidence account must be read-only";
+    /// `cell` was asked for a job whose cells are too large for one transaction.
+    Stepped = 9012, "the job's cells are too large for one transaction: they are computed in steps";
+    /// More steps are done than the cell has.
+    NoSuchStep = 9013, "the cell does not have so many steps";
     /// Params are not the kernel's number of bytes.
     ParamsLength = 9020, "the params do not have the kernel's length";
     /// A dimension, step or limit in the params is zero.
@@ -112,8 +114,6 @@ verifier_errors! {
     ParamsTooLarge = 9022, "a dimension or limit in the params is larger than the kernel allows";
     /// `escape_time`: a pixel lies outside of the plane in which no intermediate value overflows.
     ParamsOutOfPlane = 9023, "a pixel of the image lies outside of the plane from -4 to 4";
-    /// `gemm_i8`: k is above 32,768; such cells would need steps, which this verifier does not have.
-    ParamsNeedSteps = 9024, "k is above 32,768, which needs stepped cells";
 }
 
 impl From<AbiError> for VerifierError {
@@ -138,7 +138,6 @@ impl From<ParamError> for VerifierError {
             ParamError::Zero => Self::ParamsZero,
             ParamError::TooLarge => Self::ParamsTooLarge,
             ParamError::OutOfPlane => Self::ParamsOutOfPlane,
-            ParamError::NeedsSteps => Self::ParamsNeedSteps,
         }
     }
 }

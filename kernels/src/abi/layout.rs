@@ -39,13 +39,13 @@ pub struct Describe {
     pub cell_bytes_max: u32,
     /// Most bytes of a leaf.
     pub leaf_bytes_max: u32,
-    /// Most compute units of one `cell` inside the verifier, any complete set of openings.
+    /// Most compute units of one `cell` or `step` inside the verifier, any complete set of openings.
     pub cell_cu_max: u32,
-    /// Transactions that an answer takes at most, evidence uploaded in v0 transactions.
+    /// Transactions that an answer takes at most, evidence uploaded in v0 transactions, for all steps.
     pub answer_transactions: u16,
     /// Zero.
     pub reserved: u16,
-    /// Most bytes of input chunks and leaves that a cell reads, paths not counted.
+    /// Most bytes of input chunks and leaves that a cell reads, in all of its steps, paths not counted.
     pub evidence_bytes_max: u32,
     /// Name in ASCII, padded with zeros.
     pub name: [u8; 24],

@@ -1,6 +1,6 @@
 //! A request's bytes: written by the caller, read in place by the verifier.
 
-use super::{ABI, AbiError, HEADER_BYTES, IN_EVIDENCE, MAX_INPUTS, OPENING_BYTES, Op, SOURCE_LEAVES};
+use super::{ABI, AbiError, HEADER_BYTES, IN_EVIDENCE, MAX_INPUTS, OPENING_BYTES, Op, SOURCE_LEAVES, STEP_STATE_BYTES};
 use crate::merkle::CHUNK_BYTES;
 
 /// Where the bytes of one authenticated run lie.
@@ -148,6 +148,15 @@ impl<'a> Request<'a> {
         let start = usize::try_from(opening.offset()).map_err(|_| AbiError::OutOfBounds)?;
         let len = usize::try_from(opening.len).map_err(|_| AbiError::OutOfBounds)?;
         from.get(start..).and_then(|rest| rest.get(..len)).ok_or(AbiError::OutOfBounds)
+    }
+
+    /// Of a `step`: how many are done, and the state that the last one left.
+    ///
+    /// # Errors
+    /// [`AbiError::Truncated`].
+    pub fn progress(&self) -> Result<(u64, &'a [u8; STEP_STATE_BYTES]), AbiError> {
+        let (done, rest) = self.inline.split_first_chunk().ok_or(AbiError::Truncated)?;
+        Ok((u64::from_le_bytes(*done), rest.first_chunk().ok_or(AbiError::Truncated)?))
     }
 
     /// `len` bytes at `byte_off` after the beginning of chunk (or leaf) `start_unit`, all from one opening.

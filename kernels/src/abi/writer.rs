@@ -1,6 +1,6 @@
 //! Requests as a client makes them: for simulation, for tests, and for the CPU reference.
 
-use super::{IN_EVIDENCE, OPENING_BYTES, Op, Opening, encode_header};
+use super::{IN_EVIDENCE, OPENING_BYTES, Op, Opening, STEP_STATE_BYTES, encode_header};
 
 /// A request under construction. Bytes of openings go inline or into evidence, one after the other.
 #[derive(Clone, Debug)]
@@ -28,6 +28,14 @@ impl RequestWriter {
     pub fn new(op: Op, kernel: u16, params: &[u8], leaf: u64, cell: u32) -> Self {
         let (openings, inline, evidence) = Default::default();
         Self { op, kernel, params: params.to_vec(), leaf, cell, openings, inline, evidence }
+    }
+
+    /// A request for the step after `done` ones, without openings.
+    pub fn step(kernel: u16, params: &[u8], leaf: u64, cell: u32, done: u64, state: &[u8; STEP_STATE_BYTES]) -> Self {
+        let mut request = Self::new(Op::Step, kernel, params, leaf, cell);
+        request.inline.extend_from_slice(&done.to_le_bytes());
+        request.inline.extend_from_slice(state);
+        request
     }
 
     /// Opens `bytes` of `source` from unit `start` on, inline. `None` when offsets overflow.

@@ -27,6 +27,7 @@ pub mod instructions;
 pub mod mutants;
 #[cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 pub mod rules;
+mod security_txt;
 #[cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 pub mod seeds;
 #[cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]

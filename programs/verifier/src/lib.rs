@@ -30,8 +30,7 @@ pub fn process(data: &[u8], evidence: &[u8], out: &mut [u8; MAX_ANSWER_BYTES]) -
         Op::Describe => describe(kernel, out),
         Op::Check => check(kernel, request.params, out),
         Op::Cell => kernel.cell(&request, out),
-        // No kernel here has cells that are too large for one transaction.
-        Op::Step => Err(VerifierError::NotStepped),
+        Op::Step => kernel.step(&request, out),
     }
 }
 

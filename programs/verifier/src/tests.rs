@@ -45,6 +45,9 @@ fn refusals_have_names() {
     let mut other = request(Op::Describe, 1, &[]);
     other[0] = ABI + 1;
     assert_eq!(answer_to(&other), Err(VerifierError::Version));
+    let long = gemm_i8::Params { m: 1, n: 1, k: 40_000 }.to_bytes();
+    assert_eq!(answer_to(&request(Op::Cell, 2, &long)), Err(VerifierError::Stepped));
+    assert_eq!(answer_to(&request(Op::Step, 2, &long)), Err(VerifierError::Truncated));
     let product = gemm_i8::Params { m: 1, n: 1, k: 1 }.to_bytes();
     assert_eq!(answer_to(&request(Op::Cell, 2, &product)), Err(VerifierError::MissingOpening));
     let mut announced = request(Op::Cell, 2, &product);

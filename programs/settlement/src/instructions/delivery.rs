@@ -156,12 +156,13 @@ pub struct AttestDelivery<'info> {
     pub shard: AccountLoader<'info, Shard>,
 }
 
-/// The attestor says, once, whether the result arrived.
+/// The attestor says, once, inside the challenge window, whether the result arrived.
 pub fn attest_delivery(ctx: Context<AttestDelivery>, arrived: bool) -> Result<()> {
     let a = ctx.accounts;
+    let now = sysvar::now()?;
     let (job, mut shard) = (a.job.load()?, a.shard.load_mut()?);
     same(&shard.job, &a.job.key(), AssayError::WrongJob)?;
-    rules::delivery::attest(&mut shard, &job.terms, a.attestor.key, arrived)?;
+    rules::delivery::attest(&mut shard, &job.terms, a.attestor.key, arrived, &now)?;
     emit!(DeliveryAttested { job: shard.job, shard: a.shard.key(), arrived });
     Ok(())
 }

@@ -119,3 +119,127 @@ pub fn returnable(challenge: &Challenge, shard: Option<&Shard>) -> Result<()> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::CostClass;
+    use bytemuck::Zeroable;
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
+
+    const RESPONSE: u32 = 3_600;
+
+    fn job(flags: u8) -> Job {
+        let mut job = Job::zeroed();
+        job.renter = Pubkey::new_from_array([1; 32]);
+        let t = &mut job.terms;
+        (t.shards, t.leaves, t.shard_leaves, t.classes) = (1, 10, 10, 1);
+        (t.samples, t.challenge_seconds, t.response_seconds, t.answer_transactions) = (3, 900, RESPONSE, 5);
+        t.class[0] = CostClass { cells: 40, cost: 1, cells_per_leaf: 4, cell_bytes: 4, stage: 0, reserved: 0 };
+        (t.bond, t.flags) = (1_001, flags);
+        job
+    }
+
+    fn committed() -> Shard {
+        Shard { state: ShardState::Committed as u8, committed_at: 1_000, committed_slot: 3_000, ..Shard::zeroed() }
+    }
+
+    fn at(time: i64) -> Now {
+        Now { time, slot: u64::try_from(time).unwrap() * 3, last_restart_slot: 0 }
+    }
+
+    fn open_at(job: &Job, p: &mut Provider, s: &mut Shard, by: u8, cell: u64, now: &Now) -> Result<Challenge> {
+        let mut c = Challenge::zeroed();
+        open(job, p, s, &mut c, &Pubkey::new_from_array([by; 32]), cell, now)?;
+        Ok(c)
+    }
+
+    #[test]
+    fn who_may_challenge_what_and_when() {
+        let (j, mut p, mut s) = (job(0), Provider::zeroed(), committed());
+        let mut shot =
+            |s: &mut Shard, j: &Job, by, cell, time| open_at(j, &mut p, s, by, cell, &at(time)).map(|c| c.bond);
+        assert_eq!(shot(&mut s, &j, 7, 39, 1_899), Ok(1_001));
+        assert_eq!(shot(&mut s, &j, 7, 40, 1_899), Err(AssayError::NoSuchCell));
+        assert_eq!(shot(&mut s, &j, 7, 0, 1_900), Err(AssayError::WindowOver));
+        assert_eq!(shot(&mut s, &job(RENTER_CHALLENGES), 7, 0, 1_100), Err(AssayError::ChallengeRestricted));
+        assert_eq!(shot(&mut s, &job(RENTER_CHALLENGES), 1, 0, 1_100), Ok(1_001));
+        (s.drawn, s.cells[1], s.answered) = (3, 17, 0b010);
+        assert_eq!(shot(&mut s, &j, 7, 17, 1_100), Err(AssayError::AlreadyAnswered));
+        s.accepted = 1;
+        assert_eq!(shot(&mut s, &j, 7, 3, 1_100), Err(AssayError::Accepted));
+        let mut claimed = Shard { state: ShardState::Claimed as u8, ..committed() };
+        assert_eq!(shot(&mut claimed, &j, 7, 3, 1_100), Err(AssayError::WrongState));
+        assert_eq!(s.open_challenges, 2);
+    }
+
+    #[test]
+    fn a_bond_is_divided_once_and_whole() {
+        let (mut j, mut p, mut s) = (job(0), Provider::zeroed(), committed());
+        let mut c = open_at(&j, &mut p, &mut s, 7, 5, &at(1_100)).unwrap();
+        assert_eq!(pay(&mut j, Some(&mut p), &mut s, &c), Err(AssayError::ChallengeOpen));
+        assert_eq!(returnable(&c, Some(&s)), Err(AssayError::ChallengeOpen));
+        answered(&mut s, &mut c).unwrap();
+        assert_eq!(returnable(&c, None), Err(AssayError::ChallengeAnswered));
+        assert_eq!(pay(&mut j, Some(&mut p), &mut s, &c), Ok(BondParts { provider: 500, renter: 501 }));
+        assert_eq!((p.staked, p.earned, p.challenges, j.compensated, s.unpaid_challenges), (500, 500, 0, 501, 0));
+        assert_eq!(divide(1_001, false), Ok(BondParts { provider: 0, renter: 1_001 }));
+        let open = open_at(&j, &mut p, &mut s, 7, 6, &at(1_100)).unwrap();
+        for state in [ShardState::Settled, ShardState::Slashed] {
+            assert_eq!(returnable(&open, Some(&Shard { state: state as u8, ..s })), Ok(()));
+        }
+        assert_eq!(returnable(&open, Some(&Shard { accepted: 1, ..s })), Ok(()));
+        assert_eq!(returnable(&open, None), Ok(()));
+    }
+
+    #[test]
+    fn no_number_of_challenges_makes_a_provider_immune() {
+        let j = job(0);
+        assert_eq!(time_to_answer(0, &j.terms), RESPONSE + 10);
+        assert_eq!(time_to_answer(499, &j.terms), RESPONSE + 5_000);
+        assert_eq!(time_to_answer(u64::MAX, &j.terms), u32::MAX);
+    }
+
+    proptest! {
+        /// Whoever answers in the order of opening, one in a unit, is never late, whatever others open and take back.
+        #[test]
+        fn an_answerer_that_keeps_its_pace_is_never_late(
+            events in prop::collection::vec((0u8..4, 1u64..40, 0i64..200), 1..200),
+        ) {
+            let mut j = job(0);
+            j.terms.challenge_seconds = u32::MAX;
+            let (mut p, mut s, mut time) = (Provider::zeroed(), committed(), 1_000i64);
+            let unit = i64::from(unit_seconds(j.terms.answer_transactions));
+            let (mut queue, mut busy_until) = (VecDeque::<Challenge>::new(), time);
+            for (kind, count, pause) in events {
+                match kind {
+                    // A burst.
+                    0 | 1 => for _ in 0..count {
+                        queue.push_back(open_at(&j, &mut p, &mut s, 7, 5, &at(time)).unwrap());
+                    },
+                    // Their owners end some, the latest or the oldest first.
+                    2 => for i in 0..count {
+                        let ended = if i % 2 == 0 { queue.pop_back() } else { queue.pop_front() };
+                        if ended.is_some() { leave_queue(&mut p); }
+                    },
+                    _ => {}
+                }
+                time += pause;
+                // The answerer works on; it was idle where nothing waited.
+                while let Some(first) = queue.front() {
+                    let begun = busy_until.max(first.opened_at);
+                    if begun + unit > time { break; }
+                    busy_until = begun + unit;
+                    prop_assert!(busy_until < first.due().time());
+                    queue.pop_front();
+                    leave_queue(&mut p);
+                }
+            }
+            while let Some(first) = queue.pop_front() {
+                busy_until = busy_until.max(first.opened_at) + unit;
+                prop_assert!(busy_until < first.due().time());
+            }
+        }
+    }
+}

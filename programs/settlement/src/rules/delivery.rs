@@ -77,9 +77,10 @@ pub fn post(shard: &mut Shard, delivery: &mut Delivery, terms: &JobTerms, index:
     Ok(())
 }
 
-/// The attestor says, once, whether the result arrived.
-pub fn attest(shard: &mut Shard, terms: &JobTerms, by: &Pubkey, arrived: bool) -> Result<()> {
+/// The attestor says, once, inside the challenge window, whether the result arrived. After it silence has spoken.
+pub fn attest(shard: &mut Shard, terms: &JobTerms, by: &Pubkey, arrived: bool, now: &Now) -> Result<()> {
     state_is(shard, &[ShardState::Committed, ShardState::Sampled])?;
+    ensure(!challenge_window(shard, terms).passed(now), AssayError::WindowOver)?;
     ensure(terms.delivery() == Some(DeliveryMode::Attested), AssayError::WrongDelivery)?;
     ensure(*by == terms.attestor, AssayError::NotAuthorized)?;
     ensure(shard.attested == 0, AssayError::AlreadyDelivered)?;
@@ -108,5 +109,105 @@ pub fn delivered(shard: &Shard, terms: &JobTerms, now: &Now) -> Result<bool> {
             0 => terms.silence() == Some(Silence::Pay),
             said => said == ARRIVED,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::CostClass;
+    use bytemuck::Zeroable;
+    use proptest::prelude::*;
+
+    fn job(mode: DeliveryMode) -> Job {
+        let mut job = Job::zeroed();
+        job.renter = Pubkey::new_from_array([1; 32]);
+        let t = &mut job.terms;
+        (t.shards, t.leaves, t.shard_leaves, t.classes) = (1, 100, 100, 1);
+        (t.challenge_seconds, t.response_seconds, t.answer_transactions) = (900, 3_600, 5);
+        t.class[0] = CostClass { cells: 400, cost: 1, cells_per_leaf: 4, cell_bytes: 300, stage: 0, reserved: 0 };
+        (t.delivery, t.post_per_kib) = (mode as u8, 7);
+        job
+    }
+
+    fn committed() -> Shard {
+        Shard { state: ShardState::Committed as u8, committed_at: 1_000, committed_slot: 3_000, ..Shard::zeroed() }
+    }
+
+    fn at(time: i64) -> Now {
+        Now { time, slot: u64::try_from(time).unwrap() * 3, last_restart_slot: 0 }
+    }
+
+    #[test]
+    fn a_missing_leaf_decides_only_when_it_is_overdue() {
+        let (mut j, mut s, mut d) = (job(DeliveryMode::Ledger), committed(), Delivery::zeroed());
+        assert_eq!(delivered(&s, &j.terms, &at(2_000)), Ok(true), "nothing was demanded");
+        let renter = j.renter;
+        // A leaf of 1,200 bytes is two KiB, begun ones counted.
+        assert_eq!(demand(&mut j, &mut s, &mut d, &renter, &[3, 99], &at(1_100)), Ok(28));
+        assert_eq!((j.prepaid, s.prepaid, d.count), (28, 28, 2));
+        assert_eq!(delivered(&s, &j.terms, &at(2_000)), Err(AssayError::DeliveryOpen));
+        post(&mut s, &mut d, &j.terms, 1, 1_200).unwrap();
+        assert_eq!(post(&mut s, &mut d, &j.terms, 1, 1_200), Err(AssayError::AlreadyPosted));
+        assert_eq!(post(&mut s, &mut d, &j.terms, 2, 1_200), Err(AssayError::BadLeaves));
+        let due = 1_100 + 3_600 + 2 * 10;
+        assert_eq!(delivered(&s, &j.terms, &at(due - 1)), Err(AssayError::DeliveryOpen));
+        assert_eq!(delivered(&s, &j.terms, &at(due)), Ok(false));
+        post(&mut s, &mut d, &j.terms, 0, 1_200).unwrap();
+        assert_eq!(delivered(&s, &j.terms, &at(due)), Ok(true), "late ones count until it is settled");
+        assert_eq!(s.posted_pay, 28);
+    }
+
+    #[test]
+    fn who_may_demand_what() {
+        let (mut j, s, d) = (job(DeliveryMode::Ledger), committed(), Delivery::zeroed());
+        let renter = j.renter;
+        let ask = |j: &mut Job, by: Pubkey, leaves: &[u64], time| {
+            demand(j, &mut s.clone(), &mut d.clone(), &by, leaves, &at(time))
+        };
+        assert_eq!(ask(&mut j, Pubkey::new_from_array([2; 32]), &[1], 1_100), Err(AssayError::NotAuthorized));
+        for bad in [&[][..], &[1, 1], &[2, 1], &[100], &[0; 65]] {
+            assert_eq!(ask(&mut j, renter, bad, 1_100), Err(AssayError::BadLeaves));
+        }
+        assert_eq!(ask(&mut j, renter, &[1], 1_900), Err(AssayError::WindowOver));
+        assert_eq!(ask(&mut job(DeliveryMode::None), renter, &[1], 1_100), Err(AssayError::WrongDelivery));
+        assert!(ask(&mut j, renter, &(0..64).collect::<Vec<_>>(), 1_899).is_ok());
+    }
+
+    #[test]
+    fn an_attestor_speaks_once_and_silence_has_a_meaning() {
+        let mut j = job(DeliveryMode::Attested);
+        j.terms.attestor = Pubkey::new_from_array([3; 32]);
+        let (attestor, mut s) = (j.terms.attestor, committed());
+        assert_eq!(delivered(&s, &j.terms, &at(2_000)), Ok(true));
+        j.terms.silence = Silence::Refund as u8;
+        assert_eq!(delivered(&s, &j.terms, &at(2_000)), Ok(false));
+        assert_eq!(attest(&mut s, &j.terms, &j.renter, true, &at(1_100)), Err(AssayError::NotAuthorized));
+        attest(&mut s, &j.terms, &attestor, true, &at(1_899)).unwrap();
+        assert_eq!(delivered(&s, &j.terms, &at(2_000)), Ok(true));
+        assert_eq!(attest(&mut s, &j.terms, &attestor, false, &at(1_100)), Err(AssayError::AlreadyDelivered));
+        assert_eq!(attest(&mut committed(), &j.terms, &attestor, true, &at(1_900)), Err(AssayError::WindowOver));
+        let mut no = committed();
+        attest(&mut no, &j.terms, &attestor, false, &at(1_100)).unwrap();
+        assert_eq!(delivered(&no, &j.terms, &at(2_000)), Ok(false));
+    }
+
+    proptest! {
+        #[test]
+        fn posting_never_earns_more_than_was_prepaid(leaves in prop::collection::btree_set(0u64..100, 1..=64), posts in prop::collection::vec(0u8..64, 0..100)) {
+            let (mut j, mut s, mut d) = (job(DeliveryMode::Ledger), committed(), Delivery::zeroed());
+            let leaves: Vec<u64> = leaves.into_iter().collect();
+            let renter = j.renter;
+            let prepaid = demand(&mut j, &mut s, &mut d, &renter, &leaves, &at(1_100)).unwrap();
+            let mut posted = std::collections::BTreeSet::new();
+            for i in posts {
+                let fresh = usize::from(i) < leaves.len() && !posted.contains(&i);
+                prop_assert_eq!(post(&mut s, &mut d, &j.terms, i, 1_200).is_ok(), fresh);
+                if fresh { posted.insert(i); }
+            }
+            prop_assert!(s.posted_pay <= prepaid);
+            prop_assert_eq!(usize::from(s.leaves_posted), posted.len());
+            prop_assert_eq!(delivered(&s, &j.terms, &at(2_000)).is_ok(), posted.len() == leaves.len());
+        }
     }
 }

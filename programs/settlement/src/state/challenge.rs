@@ -15,6 +15,7 @@ pub enum ChallengeState {
     Won = 2,
 }
 
+/// One cell, demanded by somebody who put up a bond.
 #[account(zero_copy)]
 #[derive(Debug)]
 pub struct Challenge {

@@ -3,6 +3,7 @@
 use crate::constants::MAX_DEMANDED_LEAVES;
 use anchor_lang::prelude::*;
 
+/// The leaves of a shard that its renter wants posted to the ledger.
 #[account(zero_copy)]
 #[derive(Debug)]
 pub struct Delivery {

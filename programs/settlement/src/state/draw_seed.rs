@@ -2,6 +2,7 @@
 
 use anchor_lang::prelude::*;
 
+/// The randomness of one draw window, for every shard that draws from it.
 #[account(zero_copy)]
 #[derive(Debug)]
 pub struct DrawSeed {

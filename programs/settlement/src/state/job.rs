@@ -167,6 +167,7 @@ pub enum JobState {
     Cancelled,
 }
 
+/// What a renter pays for.
 #[account(zero_copy)]
 #[derive(Debug)]
 pub struct Job {

@@ -2,6 +2,7 @@
 
 use anchor_lang::prelude::*;
 
+/// A registered function: its verifier, and what that declares of itself.
 #[account(zero_copy)]
 #[derive(Debug)]
 pub struct Kernel {

@@ -45,6 +45,7 @@ pub struct Terms {
     pub reserved: [u64; 5],
 }
 
+/// One settlement mint, one set of terms, one treasury.
 #[account(zero_copy)]
 #[derive(Debug)]
 pub struct Market {

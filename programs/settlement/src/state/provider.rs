@@ -3,6 +3,7 @@
 use crate::constants::{MAX_OPERATORS, URL_BYTES};
 use anchor_lang::prelude::*;
 
+/// The stake of one owner in one market, its keys, and its record.
 #[account(zero_copy)]
 #[derive(Debug)]
 pub struct Provider {

@@ -2,6 +2,7 @@
 
 use anchor_lang::prelude::*;
 
+/// Gives each job of an owner its number.
 #[account(zero_copy)]
 #[derive(Debug)]
 pub struct Renter {

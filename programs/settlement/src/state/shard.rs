@@ -21,6 +21,7 @@ pub enum ShardState {
     Slashed = 5,
 }
 
+/// One claimed, committed, checked and paid part of a job.
 #[account(zero_copy)]
 #[derive(Debug)]
 pub struct Shard {

@@ -1,0 +1,191 @@
+//! Challenges opened out of spite, and challenges that a cheater opens against itself to be judged later.
+
+use assay_kernels::{escape_time::EscapeTime, gemm_i8::GemmI8, kernel::Kernel};
+use assay_settlement::{rules::challenge, state::unit_seconds};
+
+use crate::{
+    Result,
+    assume::Assumptions,
+    deal::Deal,
+    life::{Life, POCKET, STRANGER},
+    report::{Section, Unit},
+};
+
+/// Transactions that answering a gemm_i8 cell of k = 4,096 takes (measured: 9.9 KB of evidence, 12 v0 transactions).
+const GEMM_4096_TRANSACTIONS: u16 = 12;
+
+struct Answer {
+    name: &'static str,
+    /// Transactions of this answer.
+    transactions: u16,
+    /// What the kernel registered: unit of the queue.
+    registered: u16,
+    evidence_bytes: u32,
+}
+
+impl Answer {
+    /// A job of this kernel.
+    fn deal(&self, a: &Assumptions) -> Deal {
+        Deal { evidence_bytes: self.evidence_bytes, answer_transactions: self.registered, ..Deal::plain(a) }
+    }
+}
+
+fn answers() -> [Answer; 3] {
+    let (inline, gemm) = (EscapeTime::describe(), GemmI8::describe());
+    let of_gemm = |name, transactions| Answer {
+        name,
+        transactions,
+        registered: gemm.answer_transactions,
+        evidence_bytes: gemm.evidence_bytes_max,
+    };
+    [
+        Answer {
+            name: "escape_time, inline",
+            transactions: inline.answer_transactions,
+            registered: inline.answer_transactions,
+            evidence_bytes: inline.evidence_bytes_max,
+        },
+        of_gemm("gemm_i8, k = 4,096", GEMM_4096_TRANSACTIONS),
+        of_gemm("gemm_i8, largest", gemm.answer_transactions),
+    ]
+}
+
+/// Base units of a mint with six decimals that is worth a dollar.
+fn usd(units: u64) -> f64 {
+    units as f64 * 1e-6
+}
+
+/// What one needless challenge costs both sides.
+pub fn griefing(a: &Assumptions) -> Result<Section> {
+    let mut section = Section::new(
+        "griefing",
+        "One needless challenge",
+        "The bond's half must exceed the cost of the answer. A renter that challenges gets the other half back into its \
+         escrow. \"until SOL\" and \"until fee\": where half the bond just covers the answer.",
+        &[
+            ("answer", Unit::Text),
+            ("transactions", Unit::Count),
+            ("bond", Unit::Usd),
+            ("stranger pays", Unit::Usd),
+            ("renter pays", Unit::Usd),
+            ("provider gets", Unit::Usd),
+            ("answer costs", Unit::Usd),
+            ("half / answer", Unit::Factor),
+            ("until SOL, USD", Unit::Usd),
+            ("until fee a tx, lamports", Unit::Count),
+        ],
+    );
+    for answer in answers() {
+        let deal = answer.deal(a);
+        let mut life = Life::committed(&deal, &mut a.chance(section.id))?;
+        let (mut made, _) = life.challenge(5, &STRANGER)?;
+        let bond = made.bond;
+        let (half, back) = life.answer_challenge(&mut made)?;
+        let lamports = a.signature_lamports as f64 * f64::from(answer.transactions);
+        let own_fee = a.lamports_usd(a.signature_lamports as f64);
+        let cost = a.lamports_usd(lamports);
+        section.row([
+            answer.name.into(),
+            f64::from(answer.transactions).into(),
+            usd(bond).into(),
+            (usd(bond) + own_fee).into(),
+            (usd(bond.saturating_sub(back)) + own_fee).into(),
+            usd(half).into(),
+            cost.into(),
+            (usd(half) / cost).into(),
+            (usd(half) / (lamports * 1e-9)).into(),
+            (usd(half) / a.sol_usd * 1e9 / f64::from(answer.transactions) - a.signature_lamports as f64).into(),
+        ]);
+    }
+    Ok(section)
+}
+
+/// What proving an honest shard costs its provider.
+pub fn proving(a: &Assumptions) -> Result<Section> {
+    let mut section = Section::new(
+        "proving",
+        "What an honest shard costs to prove",
+        "Claim, commitment, seed, draw and settlement are one transaction each; then the answers to k drawn and m named \
+         cells. \"price\": of a shard of which this is 2 %, as much as the fee.",
+        &[
+            ("answer", Unit::Text),
+            ("transactions, k", Unit::Count),
+            ("cost, k", Unit::Usd),
+            ("cost, k + m", Unit::Usd),
+            ("price, k", Unit::Usd),
+            ("price, k + m", Unit::Usd),
+        ],
+    );
+    for answer in answers() {
+        let deal = answer.deal(a);
+        let (k, m) = (f64::from(deal.samples()?), f64::from(deal.terms.named));
+        let transactions = |cells: f64| 5.0 + cells * f64::from(answer.transactions);
+        let cost = |cells: f64| a.lamports_usd(transactions(cells) * a.signature_lamports as f64);
+        section.row([
+            answer.name.into(),
+            transactions(k).into(),
+            cost(k).into(),
+            cost(k + m).into(),
+            (cost(k) / 0.02).into(),
+            (cost(k + m) / 0.02).into(),
+        ]);
+    }
+    Ok(section)
+}
+
+/// What it costs to fill one's own queue.
+pub fn queueing(a: &Assumptions) -> Result<Section> {
+    let mut section = Section::new(
+        "queue",
+        "A cheater delays its judgement by challenging itself",
+        "Every challenge moves the end of the provider's queue by 2 s for each registered answer transaction, and the queue \
+         does not shrink again. In somebody else's job half of each bond goes to that renter. In a job of its own the \
+         cheater accepts its own shard and gets every bond back: only fees are lost (2 transactions each).",
+        &[
+            ("kernel", Unit::Text),
+            ("days", Unit::Count),
+            ("challenges", Unit::Count),
+            ("days played", Unit::Factor),
+            ("bonds", Unit::Usd),
+            ("lost, stranger's job", Unit::Usd),
+            ("lost, own job", Unit::Usd),
+        ],
+    );
+    let [inline, _, gemm] = answers();
+    // Nothing but the type bounds what a verifier says of its answers.
+    let made = Answer { name: "made for it, 65,535", transactions: 1, registered: u16::MAX, evidence_bytes: 0 };
+    for (answer, delays) in [(inline, [1u32, 7]), (gemm, [1, 365]), (made, [30, 365])] {
+        let deal = answer.deal(a);
+        let unit = u64::from(unit_seconds(answer.registered));
+        for days in delays {
+            let challenges = (u64::from(days).saturating_mul(86_400)).div_ceil(unit);
+            let mut chance = a.chance(section.id);
+            // A stranger's shard, before and after.
+            let (_, before) = Life::committed(&deal, &mut chance)?.challenge(0, &STRANGER)?;
+            let mut own = Life::committed(&deal, &mut chance)?;
+            let mut left = challenges;
+            while left > 0 {
+                // Each cell has one challenge at most; when all have one, the next shard is taken.
+                let opened =
+                    (0..left.min(deal.cells())).map(|cell| own.challenge(cell, &POCKET)).collect::<Result<Vec<_>>>()?;
+                left = left.saturating_sub(opened.len() as u64);
+                own.accept()?;
+                opened.iter().try_for_each(|(made, _)| own.bond_returns(made))?;
+                own = own.elsewhere(&deal, &mut chance)?;
+            }
+            let (other, after) = own.challenge(0, &STRANGER)?;
+            let lost = challenge::divide(other.bond, true)?.renter;
+            let n = challenges as f64;
+            section.row([
+                answer.name.into(),
+                f64::from(days).into(),
+                n.into(),
+                ((after.saturating_sub(before)) as f64 / 86_400.0).into(),
+                (n * usd(other.bond)).into(),
+                (n * usd(lost)).into(),
+                (n * a.lamports_usd(2.0 * a.signature_lamports as f64)).into(),
+            ]);
+        }
+    }
+    Ok(section)
+}
