@@ -30,6 +30,29 @@ pub fn adjudicate(
     build(&accounts, &instruction::Adjudicate { args })
 }
 
+/// Carries a cell that takes steps one step further; the last one judges it. Names the cell's challenge as [`adjudicate`]
+/// does. Signer: submitter, which owns the evidence.
+pub fn step_cell(
+    submitter: Pubkey,
+    job: &Pubkey,
+    data: &Job,
+    index: u32,
+    evidence: Pubkey,
+    args: AdjudicateArgs,
+) -> Instruction {
+    let shard = seeds::shard(job, index);
+    let number = cell_number(data, index, Place { leaf: args.leaf, cell: args.cell });
+    let accounts = accounts::StepCell {
+        submitter,
+        job: *job,
+        shard,
+        verifier: data.terms.verifier,
+        evidence,
+        challenge: number.map(|number| seeds::challenge(&shard, number)),
+    };
+    build(&accounts, &instruction::StepCell { args })
+}
+
 /// Slashes a shard with an unanswered cell past its due time. Signer: caller.
 pub fn slash_unanswered(caller: Pubkey, job: &Pubkey, index: u32) -> Instruction {
     let accounts = accounts::SlashUnanswered { caller, job: *job, shard: seeds::shard(job, index), challenge: None };

@@ -71,7 +71,7 @@ pub fn expire_claim(
 
 /// Commits a shard's root. Signer: operator.
 pub fn commit_result(operator: Pubkey, job: &Pubkey, provider: &Pubkey, index: u32, root: [u8; 32]) -> Instruction {
-    let accounts = accounts::CommitResult { operator, job: *job, provider: *provider, shard: seeds::shard(job, index) };
+    let accounts = accounts::CommitResult { operator, provider: *provider, shard: seeds::shard(job, index) };
     build(&accounts, &instruction::CommitResult { root })
 }
 

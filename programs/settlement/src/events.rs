@@ -344,23 +344,17 @@ pub struct ClaimEnded {
     pub penalty: u64,
 }
 
-/// A root was committed.
+/// A root was committed. The challenge window begins with the block.
 #[event]
 pub struct ResultCommitted {
-    /// The job.
-    pub job: Pubkey,
     /// The shard.
     pub shard: Pubkey,
-    /// The Provider account.
-    pub provider: Pubkey,
     /// The key that committed.
     pub operator: Pubkey,
     /// Root over the salted leaves.
     pub root: [u8; 32],
     /// Draw window.
     pub window: u64,
-    /// When the challenge window ends.
-    pub challenge_ends: i64,
 }
 
 /// The seed of a draw window was recorded.

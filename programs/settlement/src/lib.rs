@@ -53,6 +53,67 @@ declare_id!(Pubkey::from_str_const(ADDRESS));
 pub mod settlement {
     use super::*;
 
+    // What runs for every shard comes first: the dispatcher compares one name after the other, 8 CU each.
+
+    /// Commits the root over all leaves of a shard. An operator.
+    pub fn commit_result(ctx: Context<CommitResult>, root: [u8; 32]) -> Result<()> {
+        instructions::commit_result(ctx, root)
+    }
+    /// Pays a proven shard. Anyone.
+    pub fn settle_shard(ctx: Context<MoveShardMoney>) -> Result<()> {
+        instructions::settle_shard(ctx)
+    }
+    /// Re-executes a cell: a match answers, a mismatch convicts. Anyone.
+    pub fn adjudicate(ctx: Context<Adjudicate>, args: AdjudicateArgs) -> Result<()> {
+        instructions::adjudicate(ctx, args)
+    }
+    /// Draws the cells of a committed shard. Anyone.
+    pub fn draw_samples(ctx: Context<DrawSamples>) -> Result<()> {
+        instructions::draw_samples(ctx)
+    }
+    /// Claims a shard. An operator.
+    pub fn claim_shard(ctx: Context<ClaimShard>, index: u32, terms_hash: [u8; 32], min_price: u64) -> Result<()> {
+        instructions::claim_shard(ctx, index, terms_hash, min_price)
+    }
+    /// Records the seed of a draw window. Anyone.
+    pub fn record_seed(ctx: Context<RecordSeed>, window: u64) -> Result<()> {
+        instructions::record_seed(ctx, window)
+    }
+    /// Creates a job and pays its escrow. Anyone.
+    pub fn create_job(ctx: Context<CreateJob>, request: JobRequest) -> Result<()> {
+        instructions::create_job(ctx, request)
+    }
+    /// Writes a piece of evidence. Its owner.
+    pub fn write_evidence(ctx: Context<UseEvidence>, offset: u32, bytes: Vec<u8>) -> Result<()> {
+        instructions::write_evidence(ctx, offset, bytes)
+    }
+    /// Demands cells of one's own choice. The renter or a watch key.
+    pub fn name_cells(ctx: Context<NameCells>, cells: Vec<u64>) -> Result<()> {
+        instructions::name_cells(ctx, cells)
+    }
+    /// Demands a cell under a bond. Anyone, or the renter alone where the job says so.
+    pub fn open_challenge(ctx: Context<OpenChallenge>, number: u64) -> Result<()> {
+        instructions::open_challenge(ctx, number)
+    }
+    /// Divides the bond of an answered challenge. Anyone.
+    pub fn pay_challenge(ctx: Context<PayChallenge>) -> Result<()> {
+        instructions::pay_challenge(ctx)
+    }
+    /// Posts a demanded leaf. Anyone.
+    pub fn post_leaf(ctx: Context<PostLeaf>, index: u8, at: u32, path_at: u32, inline: Vec<u8>) -> Result<()> {
+        instructions::post_leaf(ctx, index, at, path_at, inline)
+    }
+    /// Carries a cell that is too large for one transaction one step further; the last step judges. Anyone.
+    pub fn step_cell(ctx: Context<StepCell>, args: AdjudicateArgs) -> Result<()> {
+        instructions::step_cell(ctx, args)
+    }
+    /// Pays a shard at once, whatever is still open. The renter.
+    pub fn accept_shard(ctx: Context<AcceptShard>) -> Result<()> {
+        instructions::accept_shard(ctx)
+    }
+
+    // The rest, by topic.
+
     /// Opens a market: one mint, one set of terms, one treasury. Anyone.
     pub fn open_market(ctx: Context<OpenMarket>, id: u16, terms: Terms, experimental: bool) -> Result<()> {
         instructions::open_market(ctx, id, terms, experimental)
@@ -105,10 +166,6 @@ pub mod settlement {
     pub fn close_provider(ctx: Context<CloseProvider>) -> Result<()> {
         instructions::close_provider(ctx)
     }
-    /// Creates a job and pays its escrow. Anyone.
-    pub fn create_job(ctx: Context<CreateJob>, request: JobRequest) -> Result<()> {
-        instructions::create_job(ctx, request)
-    }
     /// Takes no more claims. The renter.
     pub fn cancel_job(ctx: Context<CancelJob>) -> Result<()> {
         instructions::cancel_job(ctx)
@@ -116,10 +173,6 @@ pub mod settlement {
     /// Replaces the keys that may name cells. The renter.
     pub fn set_watch_keys(ctx: Context<SetWatchKeys>, keys: [Pubkey; constants::MAX_WATCH_KEYS]) -> Result<()> {
         instructions::set_watch_keys(ctx, keys)
-    }
-    /// Claims a shard. An operator.
-    pub fn claim_shard(ctx: Context<ClaimShard>, index: u32, terms_hash: [u8; 32], min_price: u64) -> Result<()> {
-        instructions::claim_shard(ctx, index, terms_hash, min_price)
     }
     /// Gives a claim back for a penalty. An operator.
     pub fn release_claim(ctx: Context<EndClaim>) -> Result<()> {
@@ -129,49 +182,17 @@ pub mod settlement {
     pub fn expire_claim(ctx: Context<EndClaim>) -> Result<()> {
         instructions::expire_claim(ctx)
     }
-    /// Commits the root over all leaves of a shard. An operator.
-    pub fn commit_result(ctx: Context<CommitResult>, root: [u8; 32]) -> Result<()> {
-        instructions::commit_result(ctx, root)
-    }
-    /// Records the seed of a draw window. Anyone.
-    pub fn record_seed(ctx: Context<RecordSeed>, window: u64) -> Result<()> {
-        instructions::record_seed(ctx, window)
-    }
-    /// Draws the cells of a committed shard. Anyone.
-    pub fn draw_samples(ctx: Context<DrawSamples>) -> Result<()> {
-        instructions::draw_samples(ctx)
-    }
     /// Replaces a draw window that aged out unrecorded. Anyone.
     pub fn roll_window(ctx: Context<RollWindow>) -> Result<()> {
         instructions::roll_window(ctx)
-    }
-    /// Demands cells of one's own choice. The renter or a watch key.
-    pub fn name_cells(ctx: Context<NameCells>, cells: Vec<u64>) -> Result<()> {
-        instructions::name_cells(ctx, cells)
-    }
-    /// Demands a cell under a bond. Anyone, or the renter alone where the job says so.
-    pub fn open_challenge(ctx: Context<OpenChallenge>, number: u64) -> Result<()> {
-        instructions::open_challenge(ctx, number)
-    }
-    /// Divides the bond of an answered challenge. Anyone.
-    pub fn pay_challenge(ctx: Context<PayChallenge>) -> Result<()> {
-        instructions::pay_challenge(ctx)
     }
     /// Gives a bond back that was won or not answered for. Anyone.
     pub fn return_bond(ctx: Context<ReturnBond>) -> Result<()> {
         instructions::return_bond(ctx)
     }
-    /// Pays a shard at once, whatever is still open. The renter.
-    pub fn accept_shard(ctx: Context<AcceptShard>) -> Result<()> {
-        instructions::accept_shard(ctx)
-    }
     /// Demands leaves on the ledger and prepays their posting. The renter.
     pub fn demand_leaves(ctx: Context<DemandLeaves>, leaves: Vec<u64>) -> Result<()> {
         instructions::demand_leaves(ctx, leaves)
-    }
-    /// Posts a demanded leaf. Anyone.
-    pub fn post_leaf(ctx: Context<PostLeaf>, index: u8, at: u32, path_at: u32, inline: Vec<u8>) -> Result<()> {
-        instructions::post_leaf(ctx, index, at, path_at, inline)
     }
     /// Says whether a result arrived. The attestor.
     pub fn attest_delivery(ctx: Context<AttestDelivery>, arrived: bool) -> Result<()> {
@@ -185,29 +206,13 @@ pub mod settlement {
     pub fn init_evidence(ctx: Context<UseEvidence>, seed: String) -> Result<()> {
         instructions::init_evidence(ctx, seed)
     }
-    /// Writes a piece of evidence. Its owner.
-    pub fn write_evidence(ctx: Context<UseEvidence>, offset: u32, bytes: Vec<u8>) -> Result<()> {
-        instructions::write_evidence(ctx, offset, bytes)
-    }
     /// Closes evidence. Its owner.
     pub fn close_evidence(ctx: Context<UseEvidence>) -> Result<()> {
         instructions::close_evidence(ctx)
     }
-    /// Re-executes a cell: a match answers, a mismatch convicts. Anyone.
-    pub fn adjudicate(ctx: Context<Adjudicate>, args: AdjudicateArgs) -> Result<()> {
-        instructions::adjudicate(ctx, args)
-    }
-    /// Carries a cell that is too large for one transaction one step further; the last step judges. Anyone.
-    pub fn step_cell(ctx: Context<StepCell>, args: AdjudicateArgs) -> Result<()> {
-        instructions::step_cell(ctx, args)
-    }
     /// Slashes a shard with an unanswered cell past its due time. Anyone.
     pub fn slash_unanswered(ctx: Context<SlashUnanswered>) -> Result<()> {
         instructions::slash_unanswered(ctx)
-    }
-    /// Pays a proven shard. Anyone.
-    pub fn settle_shard(ctx: Context<MoveShardMoney>) -> Result<()> {
-        instructions::settle_shard(ctx)
     }
     /// Moves the debts of a slashed shard. Anyone.
     pub fn seize(ctx: Context<MoveShardMoney>) -> Result<()> {

@@ -5,7 +5,7 @@ use crate::{error::AssayError, rules::same};
 use anchor_lang::{
     Discriminator,
     prelude::*,
-    solana_program::{program::invoke_signed, system_instruction},
+    solana_program::{program::invoke_signed_unchecked, system_instruction},
     system_program,
 };
 use bytemuck::Pod;
@@ -31,18 +31,18 @@ pub fn create<'info>(
     let space = u64::try_from(space).map_err(|_| AssayError::Overflow)?;
     if account.lamports() == 0 {
         let make = system_instruction::create_account(payer.key, account.key, rent, space, owner);
-        return Ok(invoke_signed(&make, &[payer.clone(), account.clone()], &[seeds])?);
+        return Ok(invoke_signed_unchecked(&make, &[payer.clone(), account.clone()], &[seeds])?);
     }
     same(account.owner, &system_program::ID, AssayError::WrongAddress)?;
     if let Some(missing) = rent.checked_sub(account.lamports())
         && missing > 0
     {
         let pay = system_instruction::transfer(payer.key, account.key, missing);
-        invoke_signed(&pay, &[payer.clone(), account.clone()], &[])?;
+        invoke_signed_unchecked(&pay, &[payer.clone(), account.clone()], &[])?;
     }
     let accounts = core::slice::from_ref(account);
-    invoke_signed(&system_instruction::allocate(account.key, space), accounts, &[seeds])?;
-    Ok(invoke_signed(&system_instruction::assign(account.key, owner), accounts, &[seeds])?)
+    invoke_signed_unchecked(&system_instruction::allocate(account.key, space), accounts, &[seeds])?;
+    Ok(invoke_signed_unchecked(&system_instruction::assign(account.key, owner), accounts, &[seeds])?)
 }
 
 /// Creates an account of this program with its discriminator written and everything else zero.

@@ -37,6 +37,12 @@ pub fn now() -> Result<Now> {
     Ok(Now { time: clock.unix_timestamp, slot: clock.slot, last_restart_slot })
 }
 
+/// Clock alone, for what has no deadline to compare: the last restart is not read.
+pub fn moment() -> Result<Now> {
+    let clock = Clock::get()?;
+    Ok(Now { time: clock.unix_timestamp, slot: clock.slot, last_restart_slot: 0 })
+}
+
 /// What SlotHashes holds of a draw window.
 pub fn draw_window(number: u64) -> Result<Window> {
     #[cfg(target_os = "solana")]

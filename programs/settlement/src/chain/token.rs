@@ -14,7 +14,7 @@ use anchor_lang::{
     prelude::*,
     solana_program::{
         instruction::{AccountMeta, Instruction},
-        program::invoke_signed,
+        program::invoke_signed_unchecked,
     },
 };
 
@@ -90,7 +90,7 @@ pub fn create_vault<'info>(
     data.extend_from_slice(authority.as_ref());
     let accounts = vec![AccountMeta::new(*vault.key, false), AccountMeta::new_readonly(*mint.key, false)];
     let make = Instruction { program_id: *token_program.key, accounts, data };
-    Ok(invoke_signed(&make, &[vault.clone(), mint.clone(), token_program.clone()], &[])?)
+    Ok(invoke_signed_unchecked(&make, &[vault.clone(), mint.clone(), token_program.clone()], &[])?)
 }
 
 /// One transfer of tokens.
@@ -128,7 +128,7 @@ impl Transfer<'_, '_> {
         ];
         let instruction = Instruction { program_id: *self.token_program.key, accounts, data };
         let infos = [self.from.clone(), self.mint.clone(), self.to.clone(), self.authority.clone()];
-        Ok(invoke_signed(&instruction, &infos, seeds)?)
+        Ok(invoke_signed_unchecked(&instruction, &infos, seeds)?)
     }
 }
 
@@ -146,5 +146,5 @@ pub fn close_vault<'info>(
         AccountMeta::new_readonly(*authority.key, true),
     ];
     let instruction = Instruction { program_id: *token_program.key, accounts, data: vec![CLOSE_ACCOUNT] };
-    Ok(invoke_signed(&instruction, &[vault.clone(), to.clone(), authority.clone()], &[seeds])?)
+    Ok(invoke_signed_unchecked(&instruction, &[vault.clone(), to.clone(), authority.clone()], &[seeds])?)
 }

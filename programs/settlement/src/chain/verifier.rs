@@ -10,7 +10,7 @@ use anchor_lang::{
     prelude::*,
     solana_program::{
         instruction::{AccountMeta, Instruction},
-        program::{get_return_data, invoke},
+        program::{get_return_data, invoke_unchecked},
     },
 };
 use assay_kernels::abi::{self, Describe, Geometry, OPENING_BYTES, Op, STEP_DONE, STEP_MORE, STEP_STATE_BYTES};
@@ -21,8 +21,8 @@ fn call(verifier: &AccountInfo, evidence: Option<&AccountInfo>, data: Vec<u8>) -
     let accounts = evidence.iter().map(|e| AccountMeta::new_readonly(*e.key, false)).collect();
     let instruction = Instruction { program_id: *verifier.key, accounts, data };
     match evidence {
-        Some(account) => invoke(&instruction, core::slice::from_ref(account))?,
-        None => invoke(&instruction, &[])?,
+        Some(account) => invoke_unchecked(&instruction, core::slice::from_ref(account))?,
+        None => invoke_unchecked(&instruction, &[])?,
     }
     let (program, answer) = get_return_data().ok_or(AssayError::VerifierAnswer)?;
     same(&program, verifier.key, AssayError::WrongVerifier)?;

@@ -176,7 +176,7 @@ impl Bench<'_, '_> {
 /// Re-executes a cell and judges it: a match answers, a mismatch convicts.
 pub fn adjudicate(ctx: Context<Adjudicate>, args: AdjudicateArgs) -> Result<()> {
     let a = ctx.accounts;
-    let now = sysvar::now()?;
+    let now = sysvar::moment()?;
     let key = a.shard.key();
     let (job, mut shard) = (a.job.load()?, a.shard.load_mut()?);
     same(&shard.job, &a.job.key(), AssayError::WrongJob)?;

@@ -230,7 +230,7 @@ pub fn return_bond(ctx: Context<ReturnBond>) -> Result<()> {
         }
         same(&challenge.provider, &a.provider.key(), AssayError::WrongProvider)?;
         if !account::is_vacant(&a.provider) {
-            rules::challenge::leave_queue(&mut *account::load_mut::<Provider>(&a.provider)?);
+            rules::challenge::leave_queue(&mut *account::load_mut::<Provider>(&a.provider)?, &challenge);
         }
         let c = &challenge;
         token::check_destination(&a.destination, &c.token_program, &c.mint, &c.challenger)?;

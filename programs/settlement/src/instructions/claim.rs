@@ -136,7 +136,6 @@ pub fn expire_claim(ctx: Context<EndClaim>) -> Result<()> {
 pub struct CommitResult<'info> {
     /// One of the provider's operators.
     pub operator: Signer<'info>,
-    pub job: AccountLoader<'info, Job>,
     pub provider: AccountLoader<'info, Provider>,
     #[account(mut)]
     pub shard: AccountLoader<'info, Shard>,
@@ -145,19 +144,10 @@ pub struct CommitResult<'info> {
 /// Commits the shard's root, once and for all.
 pub fn commit_result(ctx: Context<CommitResult>, root: [u8; 32]) -> Result<()> {
     let a = ctx.accounts;
-    let now = sysvar::now()?;
-    let (job, provider, mut shard) = (a.job.load()?, a.provider.load()?, a.shard.load_mut()?);
-    same(&shard.job, &a.job.key(), AssayError::WrongJob)?;
+    let now = sysvar::moment()?;
+    let (provider, mut shard) = (a.provider.load()?, a.shard.load_mut()?);
     same(&shard.provider, &a.provider.key(), AssayError::WrongProvider)?;
     rules::shard::commit(&mut shard, &provider, &a.operator.key(), root, &now)?;
-    emit!(ResultCommitted {
-        job: shard.job,
-        shard: a.shard.key(),
-        provider: shard.provider,
-        operator: shard.operator,
-        root,
-        window: shard.window,
-        challenge_ends: rules::shard::challenge_window(&shard, &job.terms).time()
-    });
+    emit!(ResultCommitted { shard: a.shard.key(), operator: shard.operator, root, window: shard.window });
     Ok(())
 }

@@ -33,7 +33,7 @@ pub struct RecordSeed<'info> {
 /// Records the seed of a window while its hashes are still on chain. It serves every shard of the window.
 pub fn record_seed(ctx: Context<RecordSeed>, window: u64) -> Result<()> {
     let a = ctx.accounts;
-    let now = sysvar::now()?;
+    let now = sysvar::moment()?;
     let hashes = match sysvar::draw_window(window)? {
         Window::Ready(hashes) => hashes,
         Window::TooEarly => return Err(AssayError::DrawTooEarly.into()),
@@ -63,7 +63,7 @@ pub struct DrawSamples<'info> {
 /// Draws the cells that must be proven. Anyone may.
 pub fn draw_samples(ctx: Context<DrawSamples>) -> Result<()> {
     let a = ctx.accounts;
-    let now = sysvar::now()?;
+    let now = sysvar::moment()?;
     let key = a.shard.key();
     let (job, mut shard, record) = (a.job.load()?, a.shard.load_mut()?, a.seed.load()?);
     same(&shard.job, &a.job.key(), AssayError::WrongJob)?;

@@ -54,7 +54,6 @@ pub struct JobRequest {
 
 /// Accounts of `create_job`.
 #[derive(Accounts)]
-#[instruction(request: JobRequest)]
 pub struct CreateJob<'info> {
     /// Whose job it is; pays the escrow.
     pub owner: Signer<'info>,
@@ -70,9 +69,9 @@ pub struct CreateJob<'info> {
     pub kernel: AccountLoader<'info, Kernel>,
     /// CHECK: compared with the kernel's verifier.
     pub verifier: UncheckedAccount<'info>,
-    #[account(init, payer = payer, space = crate::state::space_of::<Job>(),
-        seeds = [seeds::JOB, owner.key().as_ref(), &request.nonce.to_le_bytes()], bump)]
-    pub job: AccountLoader<'info, Job>,
+    /// CHECK: made here at its canonical address, by hand: Anchor's `init` would decode the request a second time for it.
+    #[account(mut)]
+    pub job: UncheckedAccount<'info>,
     /// CHECK: made here at its canonical address.
     #[account(mut)]
     pub vault: UncheckedAccount<'info>,
@@ -118,7 +117,10 @@ pub fn create_job(ctx: Context<CreateJob>, request: JobRequest) -> Result<()> {
     let a = ctx.accounts;
     let now = sysvar::now()?;
     a.take_nonce(request.nonce)?;
-    let job_key = a.job.key();
+    let (job_key, owner) = (a.job.key(), a.owner.key());
+    let nonce = request.nonce.to_le_bytes();
+    let bump = account::canonical(&a.job, &[seeds::JOB, owner.as_ref(), &nonce])?;
+    account::create_typed::<Job>(&a.payer, &a.job, &[seeds::JOB, owner.as_ref(), &nonce, &[bump]])?;
     let escrow = {
         let (mut market, kernel) = (a.market.load_mut()?, a.kernel.load()?);
         ensure(market.flags & PAUSED == 0, AssayError::MarketPaused)?;
@@ -132,7 +134,7 @@ pub fn create_job(ctx: Context<CreateJob>, request: JobRequest) -> Result<()> {
         ensure(geometry.classes <= kernel.classes_max, AssayError::VerifierAnswer)?;
         ensure(geometry.inputs == kernel.inputs, AssayError::VerifierAnswer)?;
 
-        let mut job = a.job.load_init()?;
+        let mut job = account::load_mut::<Job>(&a.job)?;
         let job = &mut *job;
         let stated = geometry.class.get(..classes).ok_or(AssayError::VerifierAnswer)?;
         for (class, stated) in job.terms.class.iter_mut().zip(stated) {
@@ -185,9 +187,9 @@ pub fn create_job(ctx: Context<CreateJob>, request: JobRequest) -> Result<()> {
         t.silence = request.silence;
         t.attestor = request.attestor;
         t.flags = request.flags;
-        check_delivery(t)?;
         t.challenge_seconds = m.challenge_seconds;
         t.response_seconds = m.response_seconds;
+        check_delivery(t)?;
         t.collateral_bps = m.collateral_bps;
         t.fee_bps = m.fee_bps;
         t.bounty_bps = m.bounty_bps;
@@ -202,7 +204,7 @@ pub fn create_job(ctx: Context<CreateJob>, request: JobRequest) -> Result<()> {
         t.answer_transactions = kernel.answer_transactions;
 
         job.version = ACCOUNT_VERSION;
-        job.bump = ctx.bumps.job;
+        job.bump = bump;
         job.vault_bump = account::canonical(&a.vault, &[seeds::VAULT, job_key.as_ref()])?;
         job.nonce = request.nonce;
         job.renter = a.owner.key();

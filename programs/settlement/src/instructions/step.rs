@@ -45,7 +45,7 @@ pub struct StepCell<'info> {
 /// Carries a cell one step further. The last step judges it, as `adjudicate` does.
 pub fn step_cell(ctx: Context<StepCell>, args: AdjudicateArgs) -> Result<()> {
     let a = ctx.accounts;
-    let now = sysvar::now()?;
+    let now = sysvar::moment()?;
     let key = a.shard.key();
     let (job, mut shard) = (a.job.load()?, a.shard.load_mut()?);
     same(&shard.job, &a.job.key(), AssayError::WrongJob)?;

@@ -39,28 +39,31 @@ pub fn open(
     challenge.bond = terms.bond;
     challenge.opened_at = now.time;
     challenge.opened_slot = now.slot;
-    challenge.seconds = time_to_answer(provider.challenges, terms);
-    provider.challenges = provider.challenges.checked_add(1).ok_or(AssayError::Overflow)?;
+    challenge.unit = unit_seconds(terms.answer_transactions);
+    let queued = provider.queued_seconds.checked_add(u64::from(challenge.unit)).ok_or(AssayError::Overflow)?;
+    challenge.seconds = time_to_answer(queued, terms);
+    provider.queued_seconds = queued;
     shard.open_challenges = increment(shard.open_challenges)?;
     Ok(())
 }
 
-/// Seconds to answer a challenge that comes behind `before` others of the same provider: the response time, and a unit for
-/// each of them and for itself. Whoever answers in the order of opening, one in a unit, is never late: what lies before a
-/// challenge only gets less.
+/// Seconds to answer a challenge with which the provider's queue is `queued` seconds long: the response time, and a unit for
+/// each that exists and for itself. Whoever answers in the order of opening, each in its unit, is never late: what lies
+/// before a challenge only gets less.
 ///
 /// It is the challenges that exist which count, not those that were ever opened: a queue that only the clock shortens could
 /// be filled for nothing but fees, by challenging oneself in a job of one's own and accepting it, and would put off every
 /// later challenge for as long as one likes. Here whoever puts off others keeps a bond tied up for every unit.
-fn time_to_answer(before: u64, terms: &JobTerms) -> u32 {
-    let places = u32::try_from(before.saturating_add(1)).unwrap_or(u32::MAX);
-    terms.response_seconds.saturating_add(unit_seconds(terms.answer_transactions).saturating_mul(places))
+fn time_to_answer(queued: u64, terms: &JobTerms) -> u32 {
+    terms.response_seconds.saturating_add(u32::try_from(queued).unwrap_or(u32::MAX))
 }
 
-/// A challenge's account is about to close: one fewer for its provider. A provider that closed its account and registered
-/// again has begun a new count.
-pub fn leave_queue(provider: &mut Provider) {
-    provider.challenges = provider.challenges.saturating_sub(1);
+/// The challenge's account is about to close: its provider has so much less to do. A provider that closed its account and
+/// registered again since has begun a new queue, in which this challenge is not.
+pub fn leave_queue(provider: &mut Provider, challenge: &Challenge) {
+    if challenge.opened_at >= provider.registered_at {
+        provider.queued_seconds = provider.queued_seconds.saturating_sub(u64::from(challenge.unit));
+    }
 }
 
 /// A challenge's cell was re-executed and is right.
@@ -96,7 +99,7 @@ pub fn pay(
     ensure(challenge.state() == Some(ChallengeState::Answered), AssayError::ChallengeOpen)?;
     let parts = divide(challenge.bond, provider.is_some())?;
     if let Some(provider) = provider {
-        leave_queue(provider);
+        leave_queue(provider, challenge);
         provider.staked = provider.staked.checked_add(parts.provider).ok_or(AssayError::Overflow)?;
         provider.earned = provider.earned.saturating_add(parts.provider);
     }
@@ -183,7 +186,7 @@ mod tests {
         answered(&mut s, &mut c).unwrap();
         assert_eq!(returnable(&c, None), Err(AssayError::ChallengeAnswered));
         assert_eq!(pay(&mut j, Some(&mut p), &mut s, &c), Ok(BondParts { provider: 500, renter: 501 }));
-        assert_eq!((p.staked, p.earned, p.challenges, j.compensated, s.unpaid_challenges), (500, 500, 0, 501, 0));
+        assert_eq!((p.staked, p.earned, p.queued_seconds, j.compensated, s.unpaid_challenges), (500, 500, 0, 501, 0));
         assert_eq!(divide(1_001, false), Ok(BondParts { provider: 0, renter: 1_001 }));
         let open = open_at(&j, &mut p, &mut s, 7, 6, &at(1_100)).unwrap();
         for state in [ShardState::Settled, ShardState::Slashed] {
@@ -196,50 +199,70 @@ mod tests {
     #[test]
     fn no_number_of_challenges_makes_a_provider_immune() {
         let j = job(0);
-        assert_eq!(time_to_answer(0, &j.terms), RESPONSE + 10);
-        assert_eq!(time_to_answer(499, &j.terms), RESPONSE + 5_000);
+        assert_eq!(time_to_answer(10, &j.terms), RESPONSE + 10);
         assert_eq!(time_to_answer(u64::MAX, &j.terms), u32::MAX);
+        let (mut p, mut s) = (Provider { queued_seconds: u64::from(u32::MAX), ..Provider::zeroed() }, committed());
+        let late = open_at(&j, &mut p, &mut s, 7, 5, &at(1_100)).unwrap();
+        assert_eq!(late.seconds, u32::MAX);
+    }
+
+    #[test]
+    fn a_provider_that_comes_back_begins_a_new_queue() {
+        let (j, mut p, mut s) = (job(0), Provider::zeroed(), committed());
+        let old = open_at(&j, &mut p, &mut s, 7, 5, &at(1_100)).unwrap();
+        let mut back = Provider { registered_at: 1_200, ..Provider::zeroed() };
+        let new = open_at(&j, &mut back, &mut s, 7, 6, &at(1_300)).unwrap();
+        leave_queue(&mut back, &old);
+        assert_eq!(back.queued_seconds, 10);
+        leave_queue(&mut back, &new);
+        assert_eq!(back.queued_seconds, 0);
     }
 
     proptest! {
-        /// Whoever answers in the order of opening, one in a unit, is never late, whatever others open and take back.
+        /// Whoever answers in the order of opening, each in its unit, is never late, whatever others open and take back.
         #[test]
         fn an_answerer_that_keeps_its_pace_is_never_late(
             events in prop::collection::vec((0u8..4, 1u64..40, 0i64..200), 1..200),
         ) {
-            let mut j = job(0);
-            j.terms.challenge_seconds = u32::MAX;
+            // Jobs of two kernels: their answers take five transactions and eighty.
+            let jobs = [5, 80].map(|transactions| {
+                let mut j = job(0);
+                (j.terms.challenge_seconds, j.terms.answer_transactions) = (u32::MAX, transactions);
+                j
+            });
             let (mut p, mut s, mut time) = (Provider::zeroed(), committed(), 1_000i64);
-            let unit = i64::from(unit_seconds(j.terms.answer_transactions));
             let (mut queue, mut busy_until) = (VecDeque::<Challenge>::new(), time);
             for (kind, count, pause) in events {
                 match kind {
                     // A burst.
                     0 | 1 => for _ in 0..count {
-                        queue.push_back(open_at(&j, &mut p, &mut s, 7, 5, &at(time)).unwrap());
+                        let j = &jobs[usize::from(kind)];
+                        queue.push_back(open_at(j, &mut p, &mut s, 7, 5, &at(time)).unwrap());
                     },
                     // Their owners end some, the latest or the oldest first.
                     2 => for i in 0..count {
                         let ended = if i % 2 == 0 { queue.pop_back() } else { queue.pop_front() };
-                        if ended.is_some() { leave_queue(&mut p); }
+                        if let Some(ended) = ended { leave_queue(&mut p, &ended); }
                     },
                     _ => {}
                 }
                 time += pause;
                 // The answerer works on; it was idle where nothing waited.
                 while let Some(first) = queue.front() {
-                    let begun = busy_until.max(first.opened_at);
-                    if begun + unit > time { break; }
-                    busy_until = begun + unit;
+                    let done = busy_until.max(first.opened_at) + i64::from(first.unit);
+                    if done > time { break; }
+                    busy_until = done;
                     prop_assert!(busy_until < first.due().time());
+                    leave_queue(&mut p, first);
                     queue.pop_front();
-                    leave_queue(&mut p);
                 }
             }
             while let Some(first) = queue.pop_front() {
-                busy_until = busy_until.max(first.opened_at) + unit;
+                busy_until = busy_until.max(first.opened_at) + i64::from(first.unit);
                 prop_assert!(busy_until < first.due().time());
+                leave_queue(&mut p, &first);
             }
+            prop_assert_eq!(p.queued_seconds, 0);
         }
     }
 }

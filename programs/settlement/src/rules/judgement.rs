@@ -2,6 +2,7 @@
 //! plain data out.
 
 use crate::{
+    constants::MAX_CELLS,
     error::AssayError,
     rules::{
         Result, challenge, ensure, money,
@@ -64,20 +65,23 @@ pub fn named_due(shard: &Shard, terms: &JobTerms) -> Deadline {
     Deadline { opened_at: shard.named_at, opened_slot: shard.named_slot, seconds: terms.response_seconds }
 }
 
-/// Bits of `cells` that hold cell `number`, whether they count or not.
-fn places(shard: &Shard, number: u64) -> u32 {
-    let mut hits = 0u32;
-    for (i, cell) in (0u32..).zip(shard.cells.iter()) {
-        if *cell == number {
-            hits |= 1u32.checked_shl(i).unwrap_or(0);
+/// Those of the given bits of `cells` that hold cell `number`.
+fn places(shard: &Shard, number: u64, bits: u32) -> u32 {
+    let (mut hits, mut left) = (0u32, bits);
+    while left != 0 {
+        let lowest = left & left.wrapping_neg();
+        let at = usize::try_from(left.trailing_zeros()).unwrap_or(MAX_CELLS);
+        if shard.cells.get(at) == Some(&number) {
+            hits |= lowest;
         }
+        left ^= lowest;
     }
     hits
 }
 
 /// True for a cell that was drawn or named and is answered.
 pub fn is_answered(shard: &Shard, terms: &JobTerms, number: u64) -> bool {
-    places(shard, number) & demanded(shard, terms) & shard.answered != 0
+    places(shard, number, demanded(shard, terms) & shard.answered) != 0
 }
 
 /// Judges cell `number`, re-executed by the verifier: `matches` says whether the committed bytes are right.
@@ -102,7 +106,7 @@ pub fn adjudicate(
         }
         return Ok(Verdict::Convicted);
     }
-    let hits = places(shard, number) & unanswered(shard, terms);
+    let hits = places(shard, number, unanswered(shard, terms));
     ensure(hits != 0 || challenge.is_some(), AssayError::NotDemanded)?;
     shard.answered |= hits;
     if let Some(challenge) = challenge {

@@ -50,6 +50,8 @@ pub fn check_delivery(terms: &JobTerms) -> Result<()> {
     let mode = terms.delivery().ok_or(AssayError::BadDelivery)?;
     let silence = terms.silence().ok_or(AssayError::BadDelivery)?;
     let attested = mode == DeliveryMode::Attested;
+    // Leaves are demanded and arrivals attested inside the challenge window: without one nobody could.
+    ensure(mode == DeliveryMode::None || terms.challenge_seconds > 0, AssayError::BadDelivery)?;
     ensure(attested == (terms.attestor != NOBODY), AssayError::BadDelivery)?;
     ensure(attested || silence == Silence::Pay, AssayError::BadDelivery)?;
     ensure(terms.flags & !(RENTER_CHALLENGES | PUBLIC_RESULTS) == 0, AssayError::BadDelivery)

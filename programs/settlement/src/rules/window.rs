@@ -59,8 +59,20 @@ where
     if slot_at(last)? > start {
         return Ok(Window::AgedOut);
     }
-    // Entries 0..inside have a slot of at least `start`; slots fall with the index.
-    let (mut low, mut high) = (0u64, count);
+    // Entries 0..low have a slot of at least `start`; slots fall with the index. Were no slot skipped since then, `low` would
+    // be the most it can be: looked for from there, in growing steps, it is found at once where few were.
+    let newest = slot_at(0)?;
+    let Some(most) = newest.checked_sub(start) else { return Ok(Window::TooEarly) };
+    let most = most.saturating_add(1).min(count);
+    let (mut low, mut high, mut step) = (0u64, most, 1u64);
+    while let Some(probe) = high.checked_sub(step).filter(|probe| *probe >= low) {
+        if slot_at(probe)? >= start {
+            low = probe.checked_add(1).ok_or(AssayError::Overflow)?;
+            break;
+        }
+        high = probe;
+        step = step.saturating_mul(2);
+    }
     while low < high {
         let middle = low.midpoint(high);
         if slot_at(middle)? >= start {

@@ -29,6 +29,10 @@ pub struct Challenge {
     pub state: u8,
     /// From its opening until it is due, seconds.
     pub seconds: u32,
+    /// Its part of the provider's queue, seconds.
+    pub unit: u32,
+    /// Zero.
+    pub padding: u32,
     /// The job.
     pub job: Pubkey,
     /// The shard.

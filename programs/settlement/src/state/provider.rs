@@ -33,8 +33,8 @@ pub struct Provider {
     pub staked: u64,
     /// Of these, base units that claims and debts hold.
     pub locked: u64,
-    /// Challenges of its shards whose accounts are not closed; each gives it more time for the next.
-    pub challenges: u64,
+    /// Time that answering the challenges takes whose accounts are not closed, seconds: the next one has so much more.
+    pub queued_seconds: u64,
     /// Shards claimed and not yet settled, slashed or given back.
     pub active: u32,
     /// Zero.
