@@ -1,7 +1,7 @@
 //! Program-derived accounts: made at their canonical address even when somebody sent lamports there first, loaded with
 //! owner and type checked.
 
-use crate::{error::AssayError, rules::same};
+use crate::{chain::sysvar, error::AssayError, rules::same};
 use anchor_lang::{
     Discriminator,
     prelude::*,
@@ -27,7 +27,7 @@ pub fn create<'info>(
     owner: &Pubkey,
     seeds: &[&[u8]],
 ) -> Result<()> {
-    let rent = Rent::get()?.minimum_balance(space);
+    let rent = sysvar::minimum_balance(space)?;
     let space = u64::try_from(space).map_err(|_| AssayError::Overflow)?;
     if account.lamports() == 0 {
         let make = system_instruction::create_account(payer.key, account.key, rent, space, owner);

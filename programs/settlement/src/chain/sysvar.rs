@@ -12,6 +12,8 @@ use anchor_lang::prelude::*;
 #[cfg(target_os = "solana")]
 const SLOT_HASHES: Pubkey = pubkey!("SysvarS1otHashes111111111111111111111111111");
 #[cfg(target_os = "solana")]
+const RENT: Pubkey = pubkey!("SysvarRent111111111111111111111111111111111");
+#[cfg(target_os = "solana")]
 const LAST_RESTART_SLOT: Pubkey = pubkey!("SysvarLastRestartS1ot1111111111111111111111");
 
 #[cfg(target_os = "solana")]
@@ -41,6 +43,27 @@ pub fn now() -> Result<Now> {
 pub fn moment() -> Result<Now> {
     let clock = Clock::get()?;
     Ok(Now { time: clock.unix_timestamp, slot: clock.slot, last_restart_slot: 0 })
+}
+
+/// Lamports that an account of `space` bytes must hold.
+///
+/// Rent's own arithmetic is in floating point, which costs hundreds of compute units on chain; its threshold has only ever
+/// been 2 years, and becomes 1 with SIMD-0194. For any other the ordinary way is taken.
+pub fn minimum_balance(space: usize) -> Result<u64> {
+    #[cfg(target_os = "solana")]
+    {
+        const OVERHEAD: u64 = 128;
+        let mut rent = [0u64; 2];
+        read(&RENT, 0, bytemuck::cast_slice_mut(&mut rent))?;
+        let [rate, threshold] = rent;
+        let years = [1u64, 2].into_iter().zip([1f64, 2f64]).find(|(_, t)| t.to_bits() == threshold);
+        if let Some((years, _)) = years {
+            let bytes = u64::try_from(space).ok().and_then(|s| s.checked_add(OVERHEAD)).ok_or(AssayError::Overflow)?;
+            let lamports = bytes.checked_mul(rate).and_then(|l| l.checked_mul(years));
+            return Ok(lamports.ok_or(AssayError::Overflow)?);
+        }
+    }
+    Ok(Rent::get()?.minimum_balance(space))
 }
 
 /// What SlotHashes holds of a draw window.

@@ -148,7 +148,10 @@ impl Shard<'_> {
     /// `x_i` = first 8 bytes, little-endian, of `SHA-256("assay:draw:v1", seed, shard, root, i as u8)`. Draws
     /// `0..S-1` of a kernel with S > 1 stages take one cell of each stage, uniformly; the others are drawn by cost.
     pub fn draw(&self, seed: &Hash, shard: &[u8; 32], root: &Hash, k: u8, out: &mut [u64; MAX_CELLS]) -> Result<u8> {
-        let parts = Parts(self.parts().collect::<Result<Vec<_>>>()?);
+        let mut parts = Parts(Vec::with_capacity(self.classes.len()));
+        for part in self.parts() {
+            parts.0.push(part?);
+        }
         let cells = parts.cells()?;
         let k = k.min(u8::try_from(MAX_CELLS).map_err(|_| AssayError::Overflow)?);
         if cells <= u64::from(k) {

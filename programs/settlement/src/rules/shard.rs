@@ -140,11 +140,8 @@ pub fn draw(
     state_is(shard, &[ShardState::Committed])?;
     ensure(shard.window == window, AssayError::WrongWindow)?;
     let range = terms.shard(shard.index).ok_or(AssayError::NoSuchShard)?;
-    let mut drawn = [0u64; MAX_CELLS];
-    shard.drawn = range.draw(seed, &address.to_bytes(), &shard.root, terms.samples, &mut drawn)?;
-    for (slot, number) in shard.cells.iter_mut().zip(drawn).take(usize::from(shard.drawn)) {
-        *slot = number;
-    }
+    // Writes the first k places only: behind them stand cells that the renter has named already.
+    shard.drawn = range.draw(seed, address.as_array(), &shard.root, terms.samples, &mut shard.cells)?;
     shard.state = ShardState::Sampled as u8;
     shard.drawn_at = now.time;
     shard.drawn_slot = now.slot;

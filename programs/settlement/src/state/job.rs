@@ -6,6 +6,7 @@ use crate::{
 };
 use anchor_lang::prelude::*;
 use assay_kernels::hash::{Hash, sha256};
+use core::mem::offset_of;
 
 /// A run of leaves whose cells cost the same; the verifier states them, in leaf order.
 #[zero_copy]
@@ -37,7 +38,7 @@ pub struct InputTree {
     pub bytes: u64,
 }
 
-/// Everything about a job that never changes. `terms_hash` is the SHA-256 of these bytes.
+/// Everything about a job that never changes. The job's `terms_hash` is the SHA-256 of what is used of these bytes.
 #[zero_copy]
 #[derive(Debug)]
 pub struct JobTerms {
@@ -189,7 +190,7 @@ pub struct Job {
     pub vault: Pubkey,
     /// Who paid the rent and gets it back.
     pub rent_payer: Pubkey,
-    /// SHA-256 of `terms`.
+    /// SHA-256 of `terms`, see `JobTerms::hash`.
     pub terms_hash: [u8; 32],
     /// Fees and seized remainders owed to the treasury, base units; swept by close_job.
     pub fees_owed: u64,
@@ -236,9 +237,15 @@ impl Amounts {
 }
 
 impl JobTerms {
-    /// SHA-256 of the terms as they lie in the account.
+    /// SHA-256 of the terms as they lie in the account, without the unused ends of classes and params, which are zero: how
+    /// many are used is part of what is hashed.
     pub fn hash(&self) -> Hash {
-        sha256(&[bytemuck::bytes_of(self)])
+        let bytes = bytemuck::bytes_of(self);
+        let (class, locator, params) =
+            (offset_of!(JobTerms, class), offset_of!(JobTerms, locator), offset_of!(JobTerms, params));
+        let part = |from: usize, to: usize| bytes.get(from..to).unwrap_or_default();
+        let classes = bytemuck::cast_slice(self.classes());
+        sha256(&[part(0, class), classes, part(locator, params), self.params(), bytemuck::bytes_of(&self.reserved)])
     }
 
     /// The parameters that count.
