@@ -1,7 +1,13 @@
-//! The command line.
+//! The command line. `job` and `market` hold the commands of renters and of markets.
+
+mod job;
+mod market;
+
+pub use job::*;
+pub use market::*;
 
 use crate::error::EXIT_HELP;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use solana_pubkey::Pubkey;
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -57,7 +63,7 @@ pub enum Command {
     /// Check providers' results for bounties
     #[command(subcommand)]
     Validator(ValidatorCommand),
-    /// Open a market
+    /// Open a market, hand it over, close it
     #[command(subcommand)]
     Market(MarketCommand),
     /// Put the programs on a chain
@@ -96,120 +102,6 @@ pub struct Localnet {
     pub slot_ms: u64,
 }
 
-/// `assay job`
-#[derive(Debug, Subcommand)]
-pub enum JobCommand {
-    /// Create a job and pay its escrow
-    #[command(subcommand)]
-    Submit(SubmitCommand),
-    /// Show a job and its shards
-    Status(JobAddress),
-    /// Download the results, check them against the chain, and write them to a file
-    Fetch(Fetch),
-    /// Stop a job from taking more claims, and take back what no shard needs
-    Cancel(JobAddress),
-    /// Close a finished job: refunds, rent and fees go where they belong
-    Close(JobAddress),
-}
-
-/// A job.
-#[derive(Args, Clone, Debug)]
-pub struct JobAddress {
-    /// Address of the job
-    pub job: Pubkey,
-}
-
-/// `assay job fetch`
-#[derive(Args, Clone, Debug)]
-pub struct Fetch {
-    /// Address of the job
-    pub job: Pubkey,
-    /// File to write: .png for an image, .npy for a product
-    #[arg(long, short = 'o', value_name = "FILE")]
-    pub out: PathBuf,
-}
-
-/// `assay job submit`
-#[derive(Debug, Subcommand)]
-pub enum SubmitCommand {
-    /// An escape-time fractal image
-    EscapeTime(EscapeTime),
-    /// The product of two int8 matrices, exact in int32
-    GemmI8(GemmI8),
-}
-
-/// What a renter offers.
-#[derive(Args, Clone, Debug)]
-pub struct Offer {
-    /// Most that one shard may cost, in tokens; this much is escrowed for each shard
-    #[arg(long, value_name = "TOKENS")]
-    pub price: String,
-    /// Price of a shard at first, in tokens. It rises to --price. Default: half of it
-    #[arg(long, value_name = "TOKENS")]
-    pub price_start: Option<String>,
-    /// Seconds from the first price to the last
-    #[arg(long, default_value_t = 120, value_name = "SECONDS")]
-    pub ramp: u32,
-    /// Seconds a provider has from its claim to its result
-    #[arg(long, default_value_t = 3_600, value_name = "SECONDS")]
-    pub execute: u32,
-    /// Seconds until shards that nobody claimed are refunded
-    #[arg(long, default_value_t = 86_400, value_name = "SECONDS")]
-    pub life: u32,
-    /// Number of shards that the work is cut into
-    #[arg(long, default_value_t = 4)]
-    pub shards: u32,
-    /// Provider account that alone may claim
-    #[arg(long, value_name = "ADDRESS")]
-    pub reserved_for: Option<Pubkey>,
-    /// Don't ask before paying
-    #[arg(long, short = 'y')]
-    pub yes: bool,
-}
-
-/// `assay job submit escape-time`
-#[derive(Args, Clone, Debug)]
-pub struct EscapeTime {
-    /// Pixels along a row
-    #[arg(long, default_value_t = 1920)]
-    pub width: u32,
-    /// Rows
-    #[arg(long, default_value_t = 1080)]
-    pub height: u32,
-    /// Most iterations of a pixel, 1 to 4096
-    #[arg(long, default_value_t = 1000)]
-    pub max_iter: u32,
-    /// Centre of the picture, real part
-    #[arg(long, default_value_t = crate::view::CENTRE.0, allow_negative_numbers = true)]
-    pub x: f64,
-    /// Centre of the picture, imaginary part
-    #[arg(long, default_value_t = crate::view::CENTRE.1, allow_negative_numbers = true)]
-    pub y: f64,
-    /// Width of the picture in the complex plane
-    #[arg(long, default_value_t = crate::view::SPAN)]
-    pub span: f64,
-    /// The offer.
-    #[command(flatten)]
-    pub offer: Offer,
-}
-
-/// `assay job submit gemm-i8`
-#[derive(Args, Clone, Debug)]
-pub struct GemmI8 {
-    /// Left matrix, .npy, int8, m x k
-    #[arg(long, value_name = "FILE")]
-    pub a: PathBuf,
-    /// Right matrix, .npy, int8, k x n
-    #[arg(long, value_name = "FILE")]
-    pub b: PathBuf,
-    /// Content store that the inputs are uploaded to; providers fetch them there
-    #[arg(long, env = "ASSAY_STORE", default_value = "http://127.0.0.1:8901", value_name = "URL")]
-    pub store: String,
-    /// The offer.
-    #[command(flatten)]
-    pub offer: Offer,
-}
-
 /// `assay provider`
 #[derive(Debug, Subcommand)]
 pub enum ProviderCommand {
@@ -219,6 +111,8 @@ pub enum ProviderCommand {
     Deposit(Tokens),
     /// Take out stake and earnings that no claim holds
     Withdraw(Tokens),
+    /// Close the provider's account once its stake is withdrawn; its record goes with it
+    Close(Sure),
     /// Claim shards, compute, prove, get paid, until Ctrl-C. The keypair is an operator's (hot) key
     Run(Box<RunProvider>),
 }
@@ -242,6 +136,25 @@ pub struct Tokens {
     /// Don't ask before paying
     #[arg(long, short = 'y')]
     pub yes: bool,
+}
+
+/// A command without arguments of its own.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Sure {
+    /// Don't ask before doing it
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+}
+
+/// Which jobs with attested delivery are taken.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attested {
+    /// None of them
+    None,
+    /// Those that pay where the attestor says nothing
+    PayOnSilence,
+    /// All of them
+    All,
 }
 
 /// `assay provider run`
@@ -271,6 +184,9 @@ pub struct RunProvider {
     /// Most MiB of a shard's result
     #[arg(long, default_value_t = 2_048)]
     pub max_result_mib: u32,
+    /// Jobs to take in which a key of the renter's choice decides whether the price is paid
+    #[arg(long, value_enum, default_value = "pay-on-silence", value_name = "WHICH")]
+    pub accept_attested: Attested,
     /// Work in experimental markets, whose windows may be too short to answer in
     #[arg(long)]
     pub allow_experimental: bool,
@@ -298,6 +214,12 @@ pub struct RunValidator {
     /// Verifier whose jobs are checked; may be given several times. Default: the one of this version
     #[arg(long, value_name = "ADDRESS")]
     pub verifier: Vec<Pubkey>,
+    /// Adjudicate wrong cells at once, without a challenge first. Whoever sees the evidence on its way can take the bounty then
+    #[arg(long)]
+    pub no_challenge: bool,
+    /// Most tokens in bonds at a time; a bond comes back with the conviction
+    #[arg(long, default_value = "10", value_name = "TOKENS")]
+    pub max_bonds: String,
     /// Only this job; may be given several times
     #[arg(long, value_name = "ADDRESS")]
     pub job: Vec<Pubkey>,
@@ -307,24 +229,6 @@ pub struct RunValidator {
     /// Use the CPU even where there is a graphics card
     #[arg(long)]
     pub cpu: bool,
-}
-
-/// `assay market`
-#[derive(Debug, Subcommand)]
-pub enum MarketCommand {
-    /// Check the programs, register the kernels, open a market with the default terms. Changes nothing that is there
-    Open(OpenMarket),
-}
-
-/// `assay market open`
-#[derive(Args, Clone, Debug)]
-pub struct OpenMarket {
-    /// Mint that everything is paid in
-    #[arg(long, value_name = "ADDRESS")]
-    pub mint: Pubkey,
-    /// Number of the market among those of the keypair
-    #[arg(long, default_value_t = 0)]
-    pub id: u16,
 }
 
 /// `assay program`

@@ -51,6 +51,16 @@ impl MarketAt {
         amount::show(units, self.data.decimals)
     }
 
+    /// The associated token account of `owner` in the market's mint.
+    pub fn purse(&self, owner: &Pubkey) -> Pubkey {
+        token::associated_of(&self.data.token_program, owner, &self.data.mint)
+    }
+
+    /// Makes the associated token account of `owner` unless it exists. Signer: payer.
+    pub fn make_purse(&self, payer: Pubkey, owner: &Pubkey) -> Instruction {
+        token::create_associated_of(&self.data.token_program, payer, owner, &self.data.mint)
+    }
+
     /// Base units of an amount that a person wrote.
     ///
     /// # Errors
@@ -154,8 +164,8 @@ impl<'a> Context<'a> {
     ///
     /// # Errors
     /// The chain can't be read.
-    pub async fn balance(&self, owner: &Pubkey, mint: &Pubkey) -> Result<u64> {
-        let account = self.reader.rpc().account(&token::associated(owner, mint)).await?;
+    pub async fn balance(&self, owner: &Pubkey, market: &MarketAt) -> Result<u64> {
+        let account = self.reader.rpc().account(&market.purse(owner)).await?;
         Ok(account.and_then(|account| token::amount(&account.data)).unwrap_or(0))
     }
 
@@ -164,7 +174,7 @@ impl<'a> Context<'a> {
     /// # Errors
     /// `insufficient-funds`, exit code 5.
     pub async fn require_tokens(&self, owner: &Pubkey, market: &MarketAt, needed: u64) -> Result<()> {
-        let held = self.balance(owner, &market.data.mint).await?;
+        let held = self.balance(owner, market).await?;
         if held >= needed {
             return Ok(());
         }
@@ -173,7 +183,7 @@ impl<'a> Context<'a> {
             market.show(needed),
             market.show(held),
             market.data.mint,
-            token::associated(owner, &market.data.mint),
+            market.purse(owner),
         );
         Err(CliError::new(Exit::Funds, "insufficient-funds", text))
     }

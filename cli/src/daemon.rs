@@ -1,7 +1,7 @@
 //! `assay provider run` and `assay validator run`: the worker's daemons in the foreground, their events as lines.
 
 use crate::{
-    args::{RunProvider, RunValidator},
+    args::{Attested, RunProvider, RunValidator},
     console::Console,
     context::{Context, MarketAt},
     error::{CliError, Exit, Result},
@@ -9,7 +9,9 @@ use crate::{
 };
 use assay_kernels::executor::{self, Backend, Cpu};
 use assay_migrations::programs::VERIFIER;
-use assay_worker::{Event, Events, Provider, ProviderConfig, Validator, ValidatorConfig, What, WorkerError};
+use assay_worker::{
+    AcceptAttested, Event, Events, Provider, ProviderConfig, Validator, ValidatorConfig, What, WorkerError,
+};
 use solana_signer::Signer;
 use std::sync::Arc;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
@@ -63,6 +65,15 @@ pub fn words(event: &Event, show: impl Fn(u64) -> String) -> Option<String> {
         What::Answered { leaf, cell, evidence } => {
             format!("cell {cell} of leaf {leaf} re-executed on chain from {evidence} bytes of evidence: right")
         }
+        What::Challenged { leaf, cell, bond, due } => {
+            format!(
+                "CHALLENGED: cell {cell} of leaf {leaf} under a bond of {}, to be proven by unix time {due}",
+                show(*bond)
+            )
+        }
+        What::Posted { leaf, evidence: 0 } => format!("leaf {leaf} posted to the chain"),
+        What::Posted { leaf, evidence } => format!("leaf {leaf} posted to the chain from {evidence} bytes of evidence"),
+        What::ChallengePaid { amount } => format!("half of an answered challenge's bond received: {}", show(*amount)),
         What::Settled { price } => format!("settled at {}", show(*price)),
         What::Slashed { fault } => format!("SLASHED: {}", fault_words(*fault)),
         What::GivenBack { reason } => format!("given back: {reason}"),
@@ -70,6 +81,10 @@ pub fn words(event: &Event, show: impl Fn(u64) -> String) -> Option<String> {
         What::Checked { leaves } => format!("{leaves} leaves computed again: right"),
         What::Unavailable { message } => format!("result not available: {message}"),
         What::Forged { leaf, cell } => format!("FORGED: cell {cell} of leaf {leaf}; takes it to adjudication"),
+        What::Bonded { leaf, cell, bond } => {
+            format!("challenges cell {cell} of leaf {leaf} under a bond of {} first", show(*bond))
+        }
+        What::BondReturned { amount } => format!("bond of {} came back", show(*amount)),
         What::Convicted { bounty } => format!("convicted by re-execution on chain; bounty {}", show(*bounty)),
         What::BountyPaid { amount } => format!("bounty of {} received", show(*amount)),
         What::Draining { obligations } => format!("claims no more; {obligations} shards left to finish"),
@@ -130,6 +145,11 @@ pub async fn provider(context: &Context<'_>, args: &RunProvider) -> Result<()> {
     config.max_claims = args.max_claims;
     config.min_execute_seconds = args.min_execute;
     config.max_result_bytes = u64::from(args.max_result_mib).saturating_mul(1 << 20);
+    config.accept_attested = match args.accept_attested {
+        Attested::None => AcceptAttested::No,
+        Attested::PayOnSilence => AcceptAttested::PayOnSilence,
+        Attested::All => AcceptAttested::All,
+    };
     config.bind = args.bind;
     config.allow_experimental = args.allow_experimental;
     config.allow_local_urls = args.allow_local_urls;
@@ -171,6 +191,8 @@ pub async fn validator(context: &Context<'_>, args: &RunValidator) -> Result<()>
     config.accepted_verifiers = if args.verifier.is_empty() { vec![VERIFIER] } else { args.verifier.clone() };
     config.jobs = args.job.clone();
     config.rate = args.rate;
+    config.challenge_first = !args.no_challenge;
+    config.max_bonds = market.parse(&args.max_bonds)?;
     config.allow_local_urls = args.allow_local_urls;
     let events = Events::default();
     let listener = events.subscribe();

@@ -36,6 +36,9 @@ use clap::Parser;
 use console::Console;
 use context::Context;
 use error::{CliError, Exit, Result};
+use futures_util::future::BoxFuture;
+#[cfg(not(feature = "localnet"))]
+use std::future::ready;
 
 /// Reads the process's command line, runs the command, and returns the exit code.
 pub fn main() -> u8 {
@@ -72,29 +75,43 @@ pub async fn run(cli: &Cli, console: &Console) -> u8 {
 
 async fn dispatch(cli: &Cli, console: &Console) -> Result<()> {
     let context = Context::new(&cli.global, console)?;
-    match &cli.command {
+    start(&context, console, &cli.command).await
+}
+
+/// The command as a future on the heap. One function that awaits all of them would hold room for each on the stack.
+fn start<'a>(context: &'a Context<'a>, console: &'a Console, command: &'a Command) -> BoxFuture<'a, Result<()>> {
+    match command {
         #[cfg(feature = "localnet")]
-        Command::Demo(args) => demo::run(console, args).await,
+        Command::Demo(args) => Box::pin(demo::run(console, args)),
         #[cfg(feature = "localnet")]
-        Command::Localnet(args) => localnet::run(console, args).await,
+        Command::Localnet(args) => Box::pin(localnet::run(console, args)),
         #[cfg(not(feature = "localnet"))]
-        Command::Demo(_) | Command::Localnet(_) => Err(without_chain()),
-        Command::Job(JobCommand::Submit(command)) => job::submit::run(&context, command).await,
-        Command::Job(JobCommand::Status(args)) => job::status::run(&context, &args.job).await,
-        Command::Job(JobCommand::Fetch(args)) => job::fetch::run(&context, args).await,
-        Command::Job(JobCommand::Cancel(args)) => job::end::cancel(&context, &args.job).await,
-        Command::Job(JobCommand::Close(args)) => job::end::close(&context, &args.job).await,
-        Command::Provider(ProviderCommand::Register(args)) => provider::register(&context, args).await,
-        Command::Provider(ProviderCommand::Deposit(args)) => provider::deposit(&context, args).await,
-        Command::Provider(ProviderCommand::Withdraw(args)) => provider::withdraw(&context, args).await,
-        Command::Provider(ProviderCommand::Run(args)) => daemon::provider(&context, args).await,
-        Command::Validator(ValidatorCommand::Run(args)) => daemon::validator(&context, args).await,
-        Command::Market(MarketCommand::Open(args)) => market::open(&context, args).await,
-        Command::Program(ProgramCommand::Deploy(args)) => program::deploy(&context, args).await,
-        Command::Program(ProgramCommand::Upgrade(args)) => program::upgrade(&context, args).await,
-        Command::Program(ProgramCommand::Show(args)) => program::show(&context, args).await,
-        Command::Program(ProgramCommand::Reclaim(args)) => program::reclaim(&context, args).await,
-        Command::Store(StoreCommand::Serve(args)) => serve_store(console, args).await,
+        Command::Demo(_) | Command::Localnet(_) => Box::pin(ready(Err(without_chain()))),
+        Command::Job(JobCommand::Submit(command)) => Box::pin(job::submit::run(context, command)),
+        Command::Job(JobCommand::Status(args)) => Box::pin(job::status::run(context, &args.job)),
+        Command::Job(JobCommand::Challenge(args)) => Box::pin(job::challenge::run(context, args)),
+        Command::Job(JobCommand::Accept(args)) => Box::pin(job::accept::run(context, args)),
+        Command::Job(JobCommand::DemandLeaves(args)) => Box::pin(job::deliver::demand(context, args)),
+        Command::Job(JobCommand::Attest(args)) => Box::pin(job::deliver::attest(context, args)),
+        Command::Job(JobCommand::WatchKeys(args)) => Box::pin(job::watch::run(context, args)),
+        Command::Job(JobCommand::Fetch(args)) => Box::pin(job::fetch::run(context, args)),
+        Command::Job(JobCommand::Cancel(args)) => Box::pin(job::end::cancel(context, &args.job)),
+        Command::Job(JobCommand::Close(args)) => Box::pin(job::end::close(context, &args.job)),
+        Command::Provider(ProviderCommand::Register(args)) => Box::pin(provider::register(context, args)),
+        Command::Provider(ProviderCommand::Deposit(args)) => Box::pin(provider::deposit(context, args)),
+        Command::Provider(ProviderCommand::Withdraw(args)) => Box::pin(provider::withdraw(context, args)),
+        Command::Provider(ProviderCommand::Close(args)) => Box::pin(provider::close(context, args)),
+        Command::Provider(ProviderCommand::Run(args)) => Box::pin(daemon::provider(context, args)),
+        Command::Validator(ValidatorCommand::Run(args)) => Box::pin(daemon::validator(context, args)),
+        Command::Market(MarketCommand::Open(args)) => Box::pin(market::open(context, args)),
+        Command::Market(MarketCommand::ProposeAuthority(args)) => Box::pin(market::propose_authority(context, args)),
+        Command::Market(MarketCommand::AcceptAuthority) => Box::pin(market::accept_authority(context)),
+        Command::Market(MarketCommand::Close(args)) => Box::pin(market::close(context, args)),
+        Command::Program(ProgramCommand::Deploy(args)) => Box::pin(program::deploy(context, args)),
+        Command::Program(ProgramCommand::Upgrade(args)) => Box::pin(program::upgrade(context, args)),
+        Command::Program(ProgramCommand::Show(args)) => Box::pin(program::show(context, args)),
+        Command::Program(ProgramCommand::Reclaim(args)) => Box::pin(program::reclaim(context, args)),
+        Command::Store(StoreCommand::Serve(args)) => Box::pin(serve_store(console, args)),
     }
 }
 

@@ -1,11 +1,11 @@
-//! `assay provider register | deposit | withdraw`: what a provider's owner does with the cold key.
+//! `assay provider register | deposit | withdraw | close`: what a provider's owner does with the cold key.
 
 use crate::{
-    args::{Register, Tokens},
+    args::{Register, Sure, Tokens},
     context::{Context, MarketAt},
     error::{CliError, Exit, Result},
 };
-use assay_client::{ix, token};
+use assay_client::ix;
 use assay_settlement::{
     constants::{MAX_OPERATORS, NOBODY, URL_BYTES},
     instructions::ProviderProfile,
@@ -96,7 +96,7 @@ pub async fn stake(context: &Context<'_>, owner: &Keypair, market: &MarketAt, am
     let key = owner.pubkey();
     let (address, data) = own(context, &key, market).await?;
     context.require_tokens(&key, market, amount).await?;
-    let from = token::associated(&key, &market.data.mint);
+    let from = market.purse(&key);
     context.send(&[ix::deposit_stake(key, &address, &data, &market.data, from, amount)], &[owner]).await
 }
 
@@ -117,11 +117,9 @@ pub async fn unstake(context: &Context<'_>, owner: &Keypair, market: &MarketAt, 
         );
         return Err(CliError::new(Exit::Funds, "stake-locked", text));
     }
-    let to = token::associated(&key, &market.data.mint);
-    let instructions = [
-        token::create_associated(key, &key, &market.data.mint),
-        ix::withdraw_stake(key, &address, &data, &market.data, to, amount),
-    ];
+    let to = market.purse(&key);
+    let instructions =
+        [market.make_purse(key, &key), ix::withdraw_stake(key, &address, &data, &market.data, to, amount)];
     context.send(&instructions, &[owner]).await
 }
 
@@ -158,6 +156,43 @@ pub async fn withdraw(context: &Context<'_>, args: &Tokens) -> Result<()> {
     let amount = positive(&market, &args.amount)?;
     let signature = unstake(context, &owner, &market, amount).await?;
     report(context, &owner, &market, "withdrawn", amount, &signature).await
+}
+
+/// Runs `assay provider close`.
+///
+/// # Errors
+/// Not registered, stake or work that is left (`provider-not-empty`, exit code 9), or the chain can't be reached or
+/// refuses.
+pub async fn close(context: &Context<'_>, args: &Sure) -> Result<()> {
+    let owner = context.keypair()?;
+    let market = context.market().await?;
+    let key = owner.pubkey();
+    let (address, data) = own(context, &key, &market).await?;
+    if data.staked > 0 || data.active > 0 {
+        let text = format!(
+            "{} tokens of stake are left and {} shards in work. Nothing was sent or paid. Wait for the shards, then withdraw the stake with `assay provider withdraw {}`",
+            market.show(data.staked),
+            data.active,
+            market.show(data.staked),
+        );
+        return Err(CliError::new(Exit::NotReady, "provider-not-empty", text));
+    }
+    context.console.note(format!(
+        "The account's rent comes back. Its record ends with it: {} shards settled, {} slashed, {} tokens earned. Bonds of answered challenges that are not divided yet go to the renters.",
+        data.settled,
+        data.slashed,
+        market.show(data.earned),
+    ));
+    context.console.confirm(&format!("Close provider {address}?"), args.yes)?;
+    let instructions =
+        [market.make_purse(key, &key), ix::close_provider(key, &address, &data, &market.data, market.purse(&key))];
+    let signature = context.send(&instructions, &[&*owner]).await?;
+    context.console.say(format!("provider {address} is closed\ntransaction {signature}"));
+    context.console.document(&serde_json::json!({
+        "provider": address.to_string(),
+        "market": market.address.to_string(),
+        "signature": signature.to_string(),
+    }))
 }
 
 async fn report(

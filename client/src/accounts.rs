@@ -2,7 +2,9 @@
 
 use crate::{client_error::ClientError, rpc::Rpc};
 use anchor_lang::Discriminator;
-use assay_settlement::{DrawSeed, Job, JobTerms, Kernel, Market, Provider, Renter, Shard, rules::time::Now, seeds};
+use assay_settlement::{
+    Challenge, Delivery, DrawSeed, Job, JobTerms, Kernel, Market, Provider, Renter, Shard, rules::time::Now, seeds,
+};
 use bytemuck::Pod;
 use core::mem::offset_of;
 use solana_account::Account;
@@ -189,6 +191,63 @@ impl Reader {
     /// Of [`Rpc::program_accounts`].
     pub async fn shards_of_provider(&self, provider: &Pubkey) -> Result<Vec<(Pubkey, Shard)>, ClientError> {
         self.list(offset_of!(Shard, provider), provider).await
+    }
+
+    /// The challenge of cell `number` of the shard at `shard`, where there is one.
+    ///
+    /// # Errors
+    /// Of [`Rpc::account`].
+    pub async fn challenge(&self, shard: &Pubkey, number: u64) -> Result<Option<Challenge>, ClientError> {
+        self.find(&seeds::challenge(shard, number)).await
+    }
+
+    /// All challenges of a shard that have an account, whatever became of them.
+    ///
+    /// # Errors
+    /// Of [`Rpc::program_accounts`].
+    pub async fn challenges_of_shard(&self, shard: &Pubkey) -> Result<Vec<(Pubkey, Challenge)>, ClientError> {
+        self.list(offset_of!(Challenge, shard), shard).await
+    }
+
+    /// All challenges of a job's shards, likewise.
+    ///
+    /// # Errors
+    /// Of [`Rpc::program_accounts`].
+    pub async fn challenges_of_job(&self, job: &Pubkey) -> Result<Vec<(Pubkey, Challenge)>, ClientError> {
+        self.list(offset_of!(Challenge, job), job).await
+    }
+
+    /// All challenges that a provider has to answer, or had to, likewise.
+    ///
+    /// # Errors
+    /// Of [`Rpc::program_accounts`].
+    pub async fn challenges_of_provider(&self, provider: &Pubkey) -> Result<Vec<(Pubkey, Challenge)>, ClientError> {
+        self.list(offset_of!(Challenge, provider), provider).await
+    }
+
+    /// All challenges there are, likewise.
+    ///
+    /// # Errors
+    /// Of [`Rpc::program_accounts`].
+    pub async fn challenges(&self) -> Result<Vec<(Pubkey, Challenge)>, ClientError> {
+        let found = self.rpc.program_accounts(&assay_settlement::ID, vec![is::<Challenge>()]).await?;
+        found.into_iter().map(|(address, account)| Ok((address, decode(&address, &account)?))).collect()
+    }
+
+    /// The leaves that the renter demanded of the shard at `shard`, where it has.
+    ///
+    /// # Errors
+    /// Of [`Rpc::account`].
+    pub async fn delivery(&self, shard: &Pubkey) -> Result<Option<Delivery>, ClientError> {
+        self.find(&seeds::delivery(shard)).await
+    }
+
+    /// All lists of demanded leaves of a job's shards.
+    ///
+    /// # Errors
+    /// Of [`Rpc::program_accounts`].
+    pub async fn deliveries_of_job(&self, job: &Pubkey) -> Result<Vec<(Pubkey, Delivery)>, ClientError> {
+        self.list(offset_of!(Delivery, job), job).await
     }
 
     /// What the chain says about time, as the program will see it.

@@ -1,10 +1,11 @@
 //! Building what adjudication needs: the cell's leaf and everything the cell reads, with paths, inline where it fits
 //! one transaction and else laid out for an evidence account.
 
-use crate::client_error::ClientError;
+use crate::{client_error::ClientError, wire::Wire};
 use assay_kernels::{
-    abi::{CostClass, Geometry, IN_EVIDENCE, SOURCE_LEAVES},
+    abi::{CostClass, Geometry, IN_EVIDENCE, SOURCE_LEAVES, VerifierError},
     hash::Hash,
+    kernel::Read,
     merkle::{self, CHUNK_BYTES, Tree, runs},
     registry,
 };
@@ -17,15 +18,14 @@ use assay_settlement::{
 use bytemuck::Zeroable;
 use solana_pubkey::Pubkey;
 
-/// Most bytes of evidence data inline in a v0 transaction of 1,232 bytes: 358 of signature, keys and budget, 8 of
-/// discriminator, 36 of fixed arguments.
-const INLINE_BYTES: usize = 827;
+/// Most bytes of evidence data inline in a v0 transaction.
+pub const INLINE_BYTES: usize = Wire::V0.inline_bytes();
 /// Bytes of one opening in the arguments.
 const OPENING_ARG_BYTES: usize = 18;
 /// Most bytes that one write to an evidence account carries in a v0 transaction.
-pub const PIECE_BYTES: usize = 940;
+pub const PIECE_BYTES: usize = Wire::V0.piece_bytes();
 
-fn broken(what: &str) -> ClientError {
+pub(crate) fn broken(what: &str) -> ClientError {
     ClientError::UnexpectedAccount { what: what.to_owned() }
 }
 
@@ -112,7 +112,8 @@ impl ShardTree {
         self.bytes.get(*self.offsets.get(index)?..*self.offsets.get(index.checked_add(1)?)?)
     }
 
-    fn path(&self, leaf: u64) -> Vec<Hash> {
+    /// Path of a job-wide leaf, from the leaf upwards.
+    pub(crate) fn path(&self, leaf: u64) -> Vec<Hash> {
         self.tree.path(leaf.saturating_sub(self.first_leaf))
     }
 }
@@ -177,7 +178,7 @@ impl InputTrees {
     }
 }
 
-/// What adjudication of one cell needs.
+/// What adjudication of one cell, or one step of it, needs.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The arguments.
@@ -186,75 +187,64 @@ pub struct Answer {
     pub evidence: Option<Vec<u8>>,
 }
 
-impl Answer {
-    /// Builds the answer for (or the conviction of) a cell of shard `index`.
-    ///
-    /// # Errors
-    /// [`ClientError::UnexpectedAccount`] when the job's kernel is not known here, the cell does not exist, or its
-    /// evidence is larger than an evidence account.
-    pub fn build(
-        job: &Job,
-        index: u32,
-        result: &ShardTree,
-        inputs: &InputTrees,
-        place: Place,
-    ) -> Result<Self, ClientError> {
-        let terms = &job.terms;
-        let missing = || broken("the shard has no such cell");
-        let mut pool = Vec::new();
-        let mut openings = Vec::new();
+/// Opened runs: their bytes and then their paths, one after the other.
+#[derive(Default)]
+struct Pool {
+    bytes: Vec<u8>,
+    /// Source, start and level of each, and where its bytes and its path begin.
+    openings: Vec<(u8, u64, u8, usize, usize)>,
+}
+
+impl Pool {
+    /// Opens what is to be read.
+    fn open(result: &ShardTree, inputs: &InputTrees, reads: &[Read]) -> Result<Self, ClientError> {
+        let missing = || broken("the cell reads data that is not at hand");
+        let mut pool = Self::default();
         let mut paths = Vec::new();
-        let mut failed = false;
-        let shard_of = terms.shard(index).ok_or_else(missing)?;
-        shard_of.leaf(place.leaf).map_err(|_| missing())?;
-        registry::reads(terms.kernel_id, terms.params(), place.leaf, place.cell, &mut |read| {
+        for read in reads {
             let end = read.start.saturating_add(read.count);
             if read.source == SOURCE_LEAVES {
                 for leaf in read.start..end {
-                    let Some(data) = result.leaf(leaf) else {
-                        failed = true;
-                        return;
-                    };
-                    openings.push((SOURCE_LEAVES, leaf, 0u8, pool.len()));
-                    pool.extend_from_slice(data);
+                    pool.openings.push((SOURCE_LEAVES, leaf, 0, pool.bytes.len(), 0));
+                    pool.bytes.extend_from_slice(result.leaf(leaf).ok_or_else(missing)?);
                     paths.push(result.path(leaf));
                 }
-                return;
+                continue;
             }
-            let Some(input) = inputs.inputs.get(usize::from(read.source)) else {
-                failed = true;
-                return;
-            };
+            let input = inputs.inputs.get(usize::from(read.source)).ok_or_else(missing)?;
             for run in runs(read.start, end, input.tree.len()) {
                 let byte = |chunk: u64| usize::try_from(chunk.saturating_mul(CHUNK_BYTES as u64)).unwrap_or(usize::MAX);
-                let Some(data) = input.bytes.get(byte(run.start)..byte(run.start.saturating_add(run.count))) else {
-                    failed = true;
-                    return;
-                };
-                openings.push((read.source, run.start, run.level, pool.len()));
-                pool.extend_from_slice(data);
+                let data = input.bytes.get(byte(run.start)..byte(run.start.saturating_add(run.count)));
+                pool.openings.push((read.source, run.start, run.level, pool.bytes.len(), 0));
+                pool.bytes.extend_from_slice(data.ok_or_else(missing)?);
                 paths.push(input.tree.run_path(run.start, run.level));
             }
-        })
-        .map_err(|error| broken(&format!("the job's kernel is not known here: {error}")))?;
-        if failed {
-            return Err(broken("the cell reads data that is not at hand"));
         }
-        let path_offsets: Vec<usize> = paths
-            .iter()
-            .map(|path| {
-                let at = pool.len();
-                pool.extend_from_slice(path.as_flattened());
-                at
-            })
-            .collect();
-        let leaf_at = pool.len();
-        pool.extend_from_slice(result.leaf(place.leaf).ok_or_else(missing)?);
-        let leaf_path_at = pool.len();
-        pool.extend_from_slice(result.path(place.leaf).as_flattened());
+        for (opening, path) in pool.openings.iter_mut().zip(&paths) {
+            opening.4 = pool.bytes.len();
+            pool.bytes.extend_from_slice(path.as_flattened());
+        }
+        Ok(pool)
+    }
 
-        let inline = pool.len().saturating_add(openings.len().saturating_mul(OPENING_ARG_BYTES)) <= INLINE_BYTES;
-        if !inline && pool.len().saturating_add(EVIDENCE_HEADER_BYTES) > MAX_EVIDENCE_BYTES {
+    /// Adds the leaf of the cell and its path; returns where they begin.
+    fn add_leaf(&mut self, result: &ShardTree, leaf: u64) -> Result<(usize, usize), ClientError> {
+        let at = self.bytes.len();
+        self.bytes.extend_from_slice(result.leaf(leaf).ok_or_else(|| broken("the shard has no such leaf"))?);
+        let path_at = self.bytes.len();
+        self.bytes.extend_from_slice(result.path(leaf).as_flattened());
+        Ok((at, path_at))
+    }
+
+    /// Whether all of it fits one transaction.
+    fn fits_inline(&self, wire: Wire) -> bool {
+        let openings = self.openings.len().saturating_mul(OPENING_ARG_BYTES);
+        self.bytes.len().saturating_add(openings) <= wire.inline_bytes()
+    }
+
+    /// The arguments that point into it, with the leaf at `leaf_at`.
+    fn answer(self, place: Place, leaf_at: (usize, usize), inline: bool) -> Result<Answer, ClientError> {
+        if !inline && account_bytes(&self.bytes) > MAX_EVIDENCE_BYTES {
             return Err(broken("the cell's evidence is larger than an evidence account"));
         }
         let offset = |at: usize| {
@@ -262,39 +252,136 @@ impl Answer {
             let at = u32::try_from(at).unwrap_or(u32::MAX);
             if inline { at } else { at | IN_EVIDENCE }
         };
+        let openings = self.openings.iter().map(|(source, start, level, at, path_at)| OpeningArgs {
+            source: *source,
+            start: *start,
+            level: *level,
+            at: offset(*at),
+            path_at: offset(*path_at),
+        });
+        let (leaf_at, leaf_path_at) = leaf_at;
         let args = AdjudicateArgs {
             leaf: place.leaf,
             cell: place.cell,
             leaf_at: offset(leaf_at),
             leaf_path_at: offset(leaf_path_at),
-            openings: openings
-                .iter()
-                .zip(&path_offsets)
-                .map(|((source, start, level, at), path_at)| OpeningArgs {
-                    source: *source,
-                    start: *start,
-                    level: *level,
-                    at: offset(*at),
-                    path_at: offset(*path_at),
-                })
-                .collect(),
-            inline: if inline { pool.clone() } else { Vec::new() },
+            openings: openings.collect(),
+            inline: Vec::new(),
         };
-        Ok(Self { args, evidence: if inline { None } else { Some(pool) } })
+        Ok(if inline {
+            Answer { args: AdjudicateArgs { inline: self.bytes, ..args }, evidence: None }
+        } else {
+            Answer { args, evidence: Some(self.bytes) }
+        })
+    }
+}
+
+impl Answer {
+    /// Builds the answer for (or the conviction of) a cell of shard `index` whose job has it judged in one go, inline
+    /// where a v0 transaction takes it; for any job see [`Proof`](crate::proof::Proof).
+    ///
+    /// # Errors
+    /// [`ClientError::UnexpectedAccount`] when the job's kernel is not known here, the cell does not exist, it takes
+    /// steps, or its evidence is larger than an evidence account.
+    pub fn build(
+        job: &Job,
+        index: u32,
+        result: &ShardTree,
+        inputs: &InputTrees,
+        place: Place,
+    ) -> Result<Self, ClientError> {
+        Self::build_for(Wire::V0, job, index, result, inputs, place)
+    }
+
+    /// [`build`](Self::build), inline where a transaction of this form takes it.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn build_for(
+        wire: Wire,
+        job: &Job,
+        index: u32,
+        result: &ShardTree,
+        inputs: &InputTrees,
+        place: Place,
+    ) -> Result<Self, ClientError> {
+        let terms = &job.terms;
+        if steps(terms, index, place)? > 1 {
+            return Err(broken("the job's cells are judged in steps"));
+        }
+        let mut reads = Vec::new();
+        let (kernel, params) = (terms.kernel_id, terms.params());
+        registry::reads(kernel, params, place.leaf, place.cell, &mut |read| reads.push(read)).map_err(unknown)?;
+        let mut pool = Pool::open(result, inputs, &reads)?;
+        let leaf_at = pool.add_leaf(result, place.leaf)?;
+        let inline = pool.fits_inline(wire);
+        pool.answer(place, leaf_at, inline)
+    }
+
+    /// Builds step `step` of a cell of shard `index` whose job has it judged in steps: what the step reads, always in
+    /// evidence, and with the last step the cell's leaf.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build), and when the cell has no such step.
+    pub fn build_step(
+        job: &Job,
+        index: u32,
+        result: &ShardTree,
+        inputs: &InputTrees,
+        place: Place,
+        step: u64,
+    ) -> Result<Self, ClientError> {
+        let terms = &job.terms;
+        let steps = steps(terms, index, place)?;
+        if steps <= 1 || step >= steps {
+            return Err(broken("the cell has no such step"));
+        }
+        let mut reads = Vec::new();
+        let (kernel, params) = (terms.kernel_id, terms.params());
+        registry::step_reads(kernel, params, place.leaf, place.cell, step, &mut |read| reads.push(read))
+            .map_err(unknown)?;
+        let mut pool = Pool::open(result, inputs, &reads)?;
+        let last = step.saturating_add(1) == steps;
+        let leaf_at = if last { pool.add_leaf(result, place.leaf)? } else { (0, 0) };
+        pool.answer(place, leaf_at, false)
     }
 
     /// Bytes of the evidence account, header included; None when everything is inline.
     pub fn evidence_account_bytes(&self) -> Option<usize> {
-        self.evidence.as_ref().map(|data| data.len().saturating_add(EVIDENCE_HEADER_BYTES))
+        self.evidence.as_deref().map(account_bytes)
     }
 
     /// The pieces to write: offset in the account's data, and bytes. Each fits one v0 transaction.
     pub fn pieces(&self) -> Vec<(u32, Vec<u8>)> {
-        let data = self.evidence.as_deref().unwrap_or_default();
-        (EVIDENCE_HEADER_BYTES..)
-            .step_by(PIECE_BYTES)
-            .zip(data.chunks(PIECE_BYTES))
-            .map(|(at, piece)| (u32::try_from(at).unwrap_or(u32::MAX), piece.to_vec()))
-            .collect()
+        pieces(Wire::V0, self.evidence.as_deref().unwrap_or_default())
     }
+}
+
+/// Steps in which a cell of shard `index` is judged: 1 for one adjudication.
+///
+/// # Errors
+/// [`ClientError::UnexpectedAccount`] when the job's kernel is not known here or there is no such leaf.
+pub fn steps(terms: &JobTerms, index: u32, place: Place) -> Result<u64, ClientError> {
+    let missing = || broken("the shard has no such cell");
+    terms.shard(index).ok_or_else(missing)?.leaf(place.leaf).map_err(|_| missing())?;
+    registry::steps(terms.kernel_id, terms.params()).map_err(unknown)
+}
+
+fn unknown(error: VerifierError) -> ClientError {
+    broken(&format!("the job's kernel is not known here: {error}"))
+}
+
+/// Bytes of an evidence account that holds `data`, header included.
+pub fn account_bytes(data: &[u8]) -> usize {
+    data.len().saturating_add(EVIDENCE_HEADER_BYTES)
+}
+
+/// The pieces in which `data` is written to an evidence account: offset in the account's data, and bytes. Each fits one
+/// transaction of this form.
+pub fn pieces(wire: Wire, data: &[u8]) -> Vec<(u32, Vec<u8>)> {
+    (EVIDENCE_HEADER_BYTES..)
+        .step_by(wire.piece_bytes())
+        .zip(data.chunks(wire.piece_bytes()))
+        .map(|(at, piece)| (u32::try_from(at).unwrap_or(u32::MAX), piece.to_vec()))
+        .collect()
 }

@@ -13,6 +13,8 @@ pub struct Cluster {
     pub rpc_url: String,
     /// PubSub endpoint, `ws://` or `wss://`.
     pub ws_url: String,
+    /// Send transactions of version 0 only, and don't ask whether the cluster takes others.
+    pub v0_only: bool,
 }
 
 impl Cluster {
@@ -42,7 +44,7 @@ impl Cluster {
         };
         ws.set_scheme(scheme).map_err(|()| bad(rpc_url, "no WebSocket address goes with it"))?;
         ws.set_port(port).map_err(|()| bad(rpc_url, "it names no host"))?;
-        Ok(Self { rpc_url: rpc_url.to_owned(), ws_url: ws.to_string() })
+        Ok(Self { rpc_url: rpc_url.to_owned(), ws_url: ws.to_string(), v0_only: false })
     }
 
     /// Both addresses named, for a provider whose WebSocket address does not follow the rule of [`Cluster::parse`].
@@ -54,6 +56,13 @@ impl Cluster {
         read_url(ws, &["ws", "wss"])?;
         cluster.ws_url = ws.to_owned();
         Ok(cluster)
+    }
+
+    /// The same cluster, sent transactions of version 0 only.
+    #[must_use]
+    pub fn v0_only(mut self) -> Self {
+        self.v0_only = true;
+        self
     }
 
     /// Scheme, host and port of the JSON-RPC endpoint, fit to be shown: keys that providers put into path, query

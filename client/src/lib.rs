@@ -1,8 +1,10 @@
 //! The chain from outside.
 //!
 //! - `cluster`, `rpc`, `send`: where the chain is, reading it, and one send that knows what became of a transaction.
+//!   `wire`: the forms of a transaction and their sizes.
 //! - `ix`, `accounts`, `token`: the settlement program's instructions and accounts, and SPL Token.
-//! - `answer`: what adjudication of a cell needs. `explain`: error codes back to sentences.
+//! - `answer`: what adjudication of a cell needs, `proof`: in one go or in steps. `posting`: what posting a leaf needs.
+//!   `explain`: error codes back to sentences.
 
 pub mod accounts;
 pub mod answer;
@@ -11,10 +13,13 @@ pub mod cluster;
 pub mod explain;
 pub mod ix;
 pub mod outcome;
+pub mod posting;
+pub mod proof;
 pub mod rpc;
 pub mod send;
 pub mod token;
 mod watch;
+pub mod wire;
 
 pub use accounts::Reader;
 pub use client_error::ClientError;

@@ -7,9 +7,8 @@ use std::{
 };
 
 use solana_commitment_config::CommitmentConfig;
-use solana_compute_budget_interface::ComputeBudgetInstruction;
 use solana_instruction::Instruction;
-use solana_message::{VersionedMessage, v0};
+use solana_message::VersionedMessage;
 use solana_pubkey::Pubkey;
 pub use solana_rpc_client_api::client_error::TransactionError;
 use solana_rpc_client_api::{
@@ -26,17 +25,15 @@ use tokio::{
 use tracing::debug;
 
 pub use crate::outcome::{Outcome, failing_program};
+pub use crate::wire::{MAX_COMPUTE_UNITS, PACKET_BYTES, Wire};
 use crate::{
     client_error::{ClientError, Trouble, told, trouble},
     cluster::Cluster,
     rpc::{RecentBlockhash, Rpc},
     watch::{Notice, Watcher},
+    wire::{Known, compile, required_signers, unsigned, wire_bytes},
 };
 
-/// Bytes that one packet takes: the limit of v0 transactions on the wire.
-pub const PACKET_BYTES: usize = 1_232;
-/// The chain's limit of compute units per transaction.
-pub const MAX_COMPUTE_UNITS: u32 = 1_400_000;
 /// The same bytes are sent again this often until the transaction is confirmed or expired.
 const REBROADCAST: Duration = Duration::from_secs(2);
 /// The chain is asked this often while no notification can come.
@@ -52,6 +49,9 @@ pub struct SendOptions {
     pub priority_micro_lamports: Option<u64>,
     /// Blockhash to sign with. None: a fresh one.
     pub blockhash: Option<RecentBlockhash>,
+    /// The largest form that it may have. Version 1 is used only for what does not fit version 0, and only where the
+    /// cluster takes it: see [`Sender::largest`].
+    pub largest: Wire,
     /// Where `compute_unit_limit` is given: whether the node simulates before it broadcasts.
     pub preflight: bool,
     /// After so long without any answer from the node the outcome is unknown.
@@ -66,6 +66,7 @@ impl Default for SendOptions {
             compute_unit_limit: None,
             priority_micro_lamports: None,
             blockhash: None,
+            largest: Wire::V0,
             preflight: true,
             silence: Duration::from_secs(30),
             patience: Duration::from_secs(300),
@@ -92,6 +93,16 @@ impl Signed {
     pub fn last_valid_block_height(&self) -> u64 {
         self.last_valid_block_height
     }
+
+    /// The form that it was written in.
+    pub fn wire(&self) -> Wire {
+        Wire::of(&self.transaction.message)
+    }
+
+    /// Its bytes on the wire.
+    pub fn bytes(&self) -> usize {
+        wire_bytes(&self.transaction.message)
+    }
 }
 
 /// What [`Sender::prepare`] made.
@@ -108,6 +119,8 @@ pub enum Prepared {
 pub struct Sender {
     rpc: Rpc,
     watcher: Arc<Watcher>,
+    /// None: version 0 only.
+    known: Option<Arc<Known>>,
 }
 
 /// What one attempt to hand over the transaction showed.
@@ -132,12 +145,26 @@ enum Look {
 impl Sender {
     /// A sender for this cluster. Nothing connects before the first transaction.
     pub fn new(cluster: &Cluster) -> Self {
-        Self { rpc: Rpc::new(cluster), watcher: Arc::new(Watcher::new(cluster.ws_url.clone())) }
+        Self {
+            rpc: Rpc::new(cluster),
+            watcher: Arc::new(Watcher::new(cluster.ws_url.clone())),
+            known: (!cluster.v0_only).then(Arc::default),
+        }
     }
 
     /// The same cluster's reads.
     pub fn rpc(&self) -> &Rpc {
         &self.rpc
+    }
+
+    /// The largest form of transaction that this cluster takes. It is asked once, by a simulation in the name of
+    /// `payer`, which costs nothing and must be an account with SOL; where no usable answer comes, it is version 0
+    /// and the next call asks again.
+    pub async fn largest(&self, payer: &Pubkey) -> Wire {
+        match &self.known {
+            Some(known) => known.largest(&self.rpc, payer).await,
+            None => Wire::V0,
+        }
     }
 
     /// Signs with `signers` (the first pays the fees), sends, and waits until the transaction is confirmed, failed or
@@ -185,7 +212,12 @@ impl Sender {
             Some(blockhash) => blockhash,
             None => self.rpc.recent_blockhash().await?,
         };
-        let build = |limit: u32| compile(instructions, &payer, blockhash, limit, options.priority_micro_lamports);
+        let build_as =
+            |wire, limit| compile(instructions, &payer, blockhash, limit, options.priority_micro_lamports, wire);
+        // Sizes don't depend on the limit.
+        let too_large = matches!(build_as(Wire::V0, MAX_COMPUTE_UNITS), Err(ClientError::TransactionTooLarge { .. }));
+        let wire = if too_large && options.largest == Wire::V1 { self.largest(&payer).await } else { Wire::V0 };
+        let build = |limit: u32| build_as(wire, limit);
         let limit = match options.compute_unit_limit {
             Some(limit) => limit,
             None => match self.measure(build(MAX_COMPUTE_UNITS)?, &payer).await? {
@@ -215,13 +247,32 @@ impl Sender {
 
     /// Compute units that a message uses, or the failure it runs into.
     async fn measure(&self, message: VersionedMessage, payer: &Pubkey) -> Result<Result<u64, Outcome>, ClientError> {
-        let signatures = vec![Signature::default(); required_signers(&message).len()];
-        let result = self.rpc.simulate(&VersionedTransaction { signatures, message }).await?;
+        let wire = Wire::of(&message);
+        let result = match self.rpc.simulate(&unsigned(message)).await {
+            Err(error) => {
+                self.refused(wire).await;
+                return Err(error);
+            }
+            Ok(result) => result,
+        };
         let Some(error) = result.err.map(TransactionError::from) else {
             return Ok(Ok(result.units_consumed.unwrap_or(u64::from(MAX_COMPUTE_UNITS))));
         };
+        if error == TransactionError::UnsupportedVersion {
+            self.refused(wire).await;
+        }
         self.lacks_sol(payer, &error).await?;
         Ok(Err(Outcome::failed(None, error, result.logs.unwrap_or_default())))
+    }
+
+    /// Where a transaction of version 1 was refused, the cluster is asked again whether it takes them: another node may
+    /// answer now.
+    async fn refused(&self, wire: Wire) {
+        if wire == Wire::V1
+            && let Some(known) = &self.known
+        {
+            known.doubt().await;
+        }
     }
 
     /// Turns the errors of a fee payer without funds into one that says so.
@@ -270,12 +321,18 @@ impl Sender {
                     heard = Instant::now();
                 }
                 Ok(Handover::WouldFail(error, logs)) => {
+                    if error == TransactionError::UnsupportedVersion {
+                        self.refused(signed.wire()).await;
+                    }
                     if let Some(payer) = signed.transaction.message.static_account_keys().first() {
                         self.lacks_sol(payer, &error).await?;
                     }
                     return Ok(Outcome::failed(None, error, logs));
                 }
-                Ok(Handover::Refused(error)) => return Err(error),
+                Ok(Handover::Refused(error)) => {
+                    self.refused(signed.wire()).await;
+                    return Err(error);
+                }
                 Err((sent, why)) => {
                     maybe_out |= sent;
                     trouble = why;
@@ -415,37 +472,6 @@ async fn notified(notices: &mut Option<oneshot::Receiver<Notice>>) -> Option<Not
             notice
         }
     }
-}
-
-fn required_signers(message: &VersionedMessage) -> &[Pubkey] {
-    let count = usize::from(message.header().num_required_signatures);
-    message.static_account_keys().get(..count).unwrap_or_default()
-}
-
-/// Compiles a v0 message and checks that it fits a packet once signed.
-fn compile(
-    instructions: &[Instruction],
-    payer: &Pubkey,
-    blockhash: RecentBlockhash,
-    limit: u32,
-    priority_micro_lamports: Option<u64>,
-) -> Result<VersionedMessage, ClientError> {
-    let mut all = instructions.to_vec();
-    all.push(ComputeBudgetInstruction::set_compute_unit_limit(limit));
-    all.extend(priority_micro_lamports.map(ComputeBudgetInstruction::set_compute_unit_price));
-    let message = v0::Message::try_compile(payer, &all, &[], blockhash.hash)
-        .map_err(|error| ClientError::TransactionInvalid { why: error.to_string() })?;
-    let message = VersionedMessage::V0(message);
-    let bytes = wire_bytes(required_signers(&message).len(), message.serialize().len());
-    if bytes > PACKET_BYTES {
-        return Err(ClientError::TransactionTooLarge { bytes, limit: PACKET_BYTES });
-    }
-    Ok(message)
-}
-
-/// Size of a transaction on the wire: a count of one byte (there are fewer than 128 signatures), 64 bytes each.
-fn wire_bytes(signatures: usize, message: usize) -> usize {
-    signatures.saturating_mul(64).saturating_add(message).saturating_add(1)
 }
 
 /// The limit to ask for when a simulation used `units`: what a transaction uses moves a little with state and clock.

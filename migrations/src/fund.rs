@@ -10,7 +10,16 @@ use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 use solana_signer::Signer;
 
-/// Makes a mint whose authority is `payer`. No freeze authority.
+/// The token program of a mint: whoever owns it, Token-2022, else SPL Token. What is no mint at all the programs refuse.
+///
+/// # Errors
+/// The chain can't be reached.
+pub async fn token_program(sender: &Sender, mint: &Pubkey) -> Result<Pubkey, MigrationError> {
+    let owner = sender.rpc().account(mint).await?.map(|account| account.owner);
+    Ok(owner.filter(|owner| *owner == token::TOKEN_2022).unwrap_or(token::SPL_TOKEN))
+}
+
+/// Makes a mint of SPL Token whose authority is `payer`. No freeze authority.
 ///
 /// # Errors
 /// The chain can't be reached or refuses.
@@ -20,9 +29,24 @@ pub async fn create_mint(
     mint: &Keypair,
     decimals: u8,
 ) -> Result<Signature, MigrationError> {
+    create_mint_of(&token::SPL_TOKEN, sender, payer, mint, decimals).await
+}
+
+/// The same of another token program, without extensions.
+///
+/// # Errors
+/// As [`create_mint`].
+pub async fn create_mint_of(
+    token_program: &Pubkey,
+    sender: &Sender,
+    payer: &Keypair,
+    mint: &Keypair,
+    decimals: u8,
+) -> Result<Signature, MigrationError> {
     let bytes = usize::try_from(token::MINT_BYTES).unwrap_or(usize::MAX);
     let lamports = sender.rpc().minimum_balance(bytes).await?;
-    let instructions = token::create_mint(&payer.pubkey(), &mint.pubkey(), &payer.pubkey(), decimals, lamports);
+    let (key, mint_key) = (payer.pubkey(), mint.pubkey());
+    let instructions = token::create_mint_of(token_program, &key, &mint_key, &key, decimals, lamports);
     let outcome = sender.send(&instructions, &[payer, mint], SendOptions::default()).await?;
     Ok(outcome.landed()?.0)
 }
@@ -39,10 +63,11 @@ pub async fn mint_tokens(
     owner: &Pubkey,
     amount: u64,
 ) -> Result<Pubkey, MigrationError> {
-    let account = token::associated(owner, mint);
-    let mut instructions = vec![token::create_associated(authority.pubkey(), owner, mint)];
+    let program = token_program(sender, mint).await?;
+    let account = token::associated_of(&program, owner, mint);
+    let mut instructions = vec![token::create_associated_of(&program, authority.pubkey(), owner, mint)];
     if amount > 0 {
-        instructions.push(token::mint_to(mint, &account, &authority.pubkey(), amount));
+        instructions.push(token::by(&program, token::mint_to(mint, &account, &authority.pubkey(), amount)));
     }
     sender.send(&instructions, &[authority], SendOptions::default()).await?.landed()?;
     Ok(account)

@@ -4,7 +4,6 @@ use crate::{MigrationError, Step, fund, programs};
 use assay_client::{
     Reader, ix,
     send::{SendOptions, Sender},
-    token,
 };
 use assay_settlement::{
     seeds,
@@ -138,7 +137,8 @@ async fn market(sender: &Sender, reader: &Reader, payer: &Keypair, plan: &Plan<'
         };
     }
     let owner = payer.pubkey();
-    let open = ix::open_market(owner, owner, plan.market_id, mint, token::SPL_TOKEN, plan.terms, plan.experimental);
+    let token_program = fund::token_program(sender, &mint).await?;
+    let open = ix::open_market(owner, owner, plan.market_id, mint, token_program, plan.terms, plan.experimental);
     let signature = send(sender, &[open], &[payer]).await?;
     Ok(Step::made(kind, address, signature))
 }

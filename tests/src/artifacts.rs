@@ -19,3 +19,12 @@ pub fn program(name: &str) -> Vec<u8> {
     std::fs::read(&path)
         .unwrap_or_else(|e| panic!("{}: {e}; build the programs with `cargo xtask program`", path.display()))
 }
+
+/// The interface description of a program, JSON; `name` without folder.
+///
+/// # Panics
+/// When it is not there.
+pub fn idl(name: &str) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../programs/idl").join(name);
+    std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}

@@ -102,6 +102,8 @@ pub struct Chain {
     pub fees: HashMap<Pubkey, u64>,
     /// Discriminators of the events that were emitted.
     pub events: HashSet<[u8; 8]>,
+    /// Lamports that tests have wrapped: what accounts of wrapped SOL hold together. Its mint does not count.
+    pub wrapped: u64,
     keys: u64,
 }
 
@@ -116,6 +118,7 @@ impl Chain {
             last_restart_slot: 0,
             fees: HashMap::new(),
             events: HashSet::new(),
+            wrapped: 0,
             keys: 0,
         };
         chain.publish_time();
@@ -210,26 +213,18 @@ impl Chain {
     /// # Panics
     /// When it is larger than a packet.
     pub fn send(&mut self, instructions: &[Instruction], signers: &[&Actor]) -> Result<Receipt, Refusal> {
-        // The same instructions sent twice must be two transactions.
-        self.svm.expire_blockhash();
-        let mut all = vec![
-            ComputeBudgetInstruction::set_compute_unit_limit(1_400_000),
-            ComputeBudgetInstruction::set_compute_unit_price(1),
-        ];
+        let mut all = budget().to_vec();
         all.extend_from_slice(instructions);
-        let payer = signers[0].id();
-        let message =
-            VersionedMessage::Legacy(Message::new_with_blockhash(&all, Some(&payer), &self.svm.latest_blockhash()));
-        let needed = usize::from(message.header().num_required_signatures);
-        let bytes = 1 + 64 * needed + message.serialize().len();
-        assert!(bytes <= PACKET_BYTES, "the transaction has {bytes} bytes");
-        let mut keys: Vec<&Keypair> = Vec::new();
-        for signer in signers {
-            if !keys.iter().any(|k| k.pubkey() == signer.id()) {
-                keys.push(&signer.key);
-            }
-        }
-        let transaction = VersionedTransaction::try_new(message, &keys).expect("every signer is given and needed");
+        self.send_bare(&all, signers)
+    }
+
+    /// As [`Chain::send`], with these instructions and no others.
+    ///
+    /// # Panics
+    /// When it is larger than a packet.
+    pub fn send_bare(&mut self, instructions: &[Instruction], signers: &[&Actor]) -> Result<Receipt, Refusal> {
+        let transaction = self.transaction(instructions, signers);
+        let (payer, bytes) = (signers[0].id(), transaction_bytes(&transaction));
         match self.svm.send_transaction(transaction) {
             Ok(meta) => {
                 let events =
@@ -243,6 +238,36 @@ impl Chain {
                 Err(refusal(&failed))
             }
         }
+    }
+
+    /// What would come of a transaction: nothing is written.
+    pub fn dry_run(&mut self, instructions: &[Instruction], signers: &[&Actor]) -> Result<(), Refusal> {
+        let mut all = budget().to_vec();
+        all.extend_from_slice(instructions);
+        let transaction = self.transaction(&all, signers);
+        match self.svm.simulate_transaction(transaction) {
+            Ok(_) => Ok(()),
+            Err(failed) => Err(refusal(&failed)),
+        }
+    }
+
+    /// Signed by those of `signers` who are asked for.
+    fn transaction(&mut self, all: &[Instruction], signers: &[&Actor]) -> VersionedTransaction {
+        // The same instructions sent twice must be two transactions.
+        self.svm.expire_blockhash();
+        let payer = signers[0].id();
+        let message =
+            VersionedMessage::Legacy(Message::new_with_blockhash(all, Some(&payer), &self.svm.latest_blockhash()));
+        let mut keys: Vec<&Keypair> = Vec::new();
+        for signer in signers {
+            if !keys.iter().any(|k| k.pubkey() == signer.id()) {
+                keys.push(&signer.key);
+            }
+        }
+        let transaction = VersionedTransaction::try_new(message, &keys).expect("every signer is given and needed");
+        let bytes = transaction_bytes(&transaction);
+        assert!(bytes <= PACKET_BYTES, "the transaction has {bytes} bytes");
+        transaction
     }
 
     /// Lamports of an account; 0 when there is none.
@@ -265,6 +290,16 @@ impl Default for Chain {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// What clients put in front.
+fn budget() -> [Instruction; 2] {
+    [ComputeBudgetInstruction::set_compute_unit_limit(1_400_000), ComputeBudgetInstruction::set_compute_unit_price(1)]
+}
+
+/// Bytes on the wire.
+fn transaction_bytes(transaction: &VersionedTransaction) -> usize {
+    1 + 64 * transaction.signatures.len() + transaction.message.serialize().len()
 }
 
 fn refusal(failed: &litesvm::types::FailedTransactionMetadata) -> Refusal {

@@ -8,10 +8,13 @@
 pub mod artifacts;
 pub mod books;
 pub mod chain;
+mod disputes;
 pub mod scripted;
 pub mod stage;
 mod steps;
 pub mod tape;
+pub mod tokens;
+pub mod vault;
 pub mod work;
 pub mod world;
 

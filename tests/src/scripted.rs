@@ -104,15 +104,17 @@ impl Script {
 
 const LOAD_1: u8 = 0x71;
 const LOAD_8: u8 = 0x79;
-const MOVE: u8 = 0xb7;
+pub(crate) const MOVE: u8 = 0xb7;
+pub(crate) const SHIFT_LEFT: u8 = 0x67;
 const JUMP_EQUAL: u8 = 0x15;
 const JUMP_NOT_EQUAL: u8 = 0x55;
-const CALL: u8 = 0x85;
-const EXIT: u8 = 0x95;
+pub(crate) const CALL: u8 = 0x85;
+pub(crate) const EXIT: u8 = 0x95;
 /// Murmur3 of "sol_set_return_data".
 const SET_RETURN_DATA: u32 = 0xa226_d3eb;
 
-fn op(code: u8, to: u8, from: u8, offset: i16, value: u32) -> [u8; 8] {
+/// One instruction of eight bytes.
+pub(crate) fn op(code: u8, to: u8, from: u8, offset: i16, value: u32) -> [u8; 8] {
     let (o, v) = (offset.to_le_bytes(), value.to_le_bytes());
     [code, to | from << 4, o[0], o[1], v[0], v[1], v[2], v[3]]
 }
@@ -133,7 +135,8 @@ fn block(says: &Says, data: &mut Vec<u8>) -> Vec<u8> {
     code
 }
 
-fn file(data: &[u8], code: &[u8]) -> Vec<u8> {
+/// A program of SBPF v3 with this read-only data, which lies at address 0, and this code.
+pub(crate) fn file(data: &[u8], code: &[u8]) -> Vec<u8> {
     const HEADER: u64 = 64;
     const SEGMENT: u64 = 56;
     const CODE_AT: u64 = 1 << 32;

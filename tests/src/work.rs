@@ -91,6 +91,7 @@ pub struct Work {
     pub tree: ShardTree,
     /// The job's inputs.
     pub inputs: InputTrees,
+    first_leaf: u64,
 }
 
 impl Work {
@@ -109,7 +110,15 @@ impl Work {
     pub fn of_bytes(task: &Task, terms: &JobTerms, index: u32, provider: &Pubkey, bytes: Vec<u8>) -> Self {
         let tree = ShardTree::new(terms, index, &seeds::shard(&task.job, index), provider, bytes).unwrap();
         let inputs = task.spec.inputs.iter().cloned().map(|bytes| InputData::new(bytes).unwrap()).collect();
-        Self { index, tree, inputs: InputTrees::new(terms, inputs).unwrap() }
+        let first_leaf = terms.shard(index).unwrap().first_leaf;
+        Self { index, tree, inputs: InputTrees::new(terms, inputs).unwrap(), first_leaf }
+    }
+
+    /// Bytes of the path of a job-wide leaf.
+    pub fn path(&self, leaf: u64) -> Vec<u8> {
+        let leaves = self.tree.hashes().to_vec();
+        let own = leaf - self.first_leaf;
+        Tree::from_leaf_hashes(leaves).path(own).as_flattened().to_vec()
     }
 
     /// Where cell `number` of the shard lies.

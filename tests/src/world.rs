@@ -4,6 +4,7 @@ use crate::{
     artifacts, books,
     chain::{Actor, Chain, Receipt, Refusal},
     scripted::Script,
+    tokens::{self, Money},
     work::Task,
 };
 use anchor_lang::Discriminator;
@@ -59,6 +60,8 @@ pub struct World {
     pub chain: Chain,
     /// The settlement mint.
     pub mint: Pubkey,
+    /// Its token program.
+    pub token_program: Pubkey,
     /// All mints whose tokens are counted.
     pub mints: Vec<Pubkey>,
     /// The market.
@@ -86,6 +89,11 @@ impl World {
 
     /// An experimental market with other terms.
     pub fn with_terms(terms: Terms) -> Self {
+        Self::with_money(terms, Money::Token)
+    }
+
+    /// An experimental market that settles in this money.
+    pub fn with_money(terms: Terms, money: Money) -> Self {
         let mut chain = Chain::new();
         chain.deploy(assay_settlement::ID, &artifacts::program("assay_settlement.so"), None);
         chain.deploy(VERIFIER, &artifacts::program("assay_verifier.so"), None);
@@ -98,9 +106,11 @@ impl World {
         };
         let market = seeds::market(&creator.id(), 0);
         let (alice, bob) = (provider(a1, a2, &market), provider(b1, b2, &market));
+        let settled_in = if money == Money::Wrapped { tokens::WRAPPED_SOL } else { mint.id() };
         let mut world = Self {
-            mint: mint.id(),
-            mints: vec![mint.id()],
+            mint: settled_in,
+            token_program: money.program(),
+            mints: vec![settled_in],
             market,
             chain,
             creator,
@@ -112,7 +122,11 @@ impl World {
             recorded: HashSet::new(),
         };
         world.chain.fund(&world.creator.id(), LAMPORTS);
-        world.make_mint(&mint);
+        match money {
+            Money::Token => world.make_mint(&mint),
+            Money::Wrapped => tokens::make_wrapped_sol(&mut world.chain),
+            Money::Token2022 => world.make_mint_2022(&mint),
+        }
         for actor in [
             &mut world.creator,
             &mut world.renter,
@@ -123,7 +137,7 @@ impl World {
             &mut world.bob.owner,
             &mut world.bob.operator,
         ] {
-            actor.tokens = token::associated(&actor.id(), &world.mint);
+            actor.tokens = tokens::associated(&actor.id(), &world.mint, &world.token_program);
         }
         let creator = world.creator.clone();
         for actor in [
@@ -141,7 +155,7 @@ impl World {
             }
             world.give(&actor.id(), TOKENS);
         }
-        let open = ix::open_market(creator.id(), creator.id(), 0, world.mint, token::SPL_TOKEN, terms, true);
+        let open = ix::open_market(creator.id(), creator.id(), 0, world.mint, world.token_program, terms, true);
         world.ok(&[open], &[&creator]);
         for kernel in [1, 2] {
             world.ok(&[ix::register_kernel(creator.id(), VERIFIER, kernel)], &[&creator]);
@@ -159,7 +173,7 @@ impl World {
     pub fn actor(&mut self) -> Actor {
         let key = self.chain.keypair();
         let mut actor = Actor { key, tokens: Pubkey::default() };
-        actor.tokens = token::associated(&actor.id(), &self.mint);
+        actor.tokens = self.associated(&actor.id());
         self.chain.fund(&actor.id(), LAMPORTS);
         self.give(&actor.id(), TOKENS);
         actor
@@ -176,6 +190,33 @@ impl World {
         self.chain.send(&make, &[&creator, mint]).unwrap();
     }
 
+    /// Makes `mint` a mint of Token-2022 with metadata in it, whose authority is the creator, who may also freeze accounts.
+    pub fn make_mint_2022(&mut self, mint: &Actor) {
+        const METADATA_BYTES: usize = 256;
+        let creator = self.creator.clone();
+        let mut pointer = tokens::extensions(&mint.id());
+        pointer.retain(|e| e.name == "MetadataPointer");
+        let mut make = tokens::mint_2022(&self.chain, &creator.id(), &mint.id(), &pointer, METADATA_BYTES);
+        make.push(tokens::write_metadata(&creator.id(), &mint.id()));
+        self.chain.send(&make, &[&creator, mint]).unwrap();
+    }
+
+    /// The associated token account of `owner` for the market's mint.
+    pub fn associated(&self, owner: &Pubkey) -> Pubkey {
+        tokens::associated(owner, &self.mint, &self.token_program)
+    }
+
+    /// Tokens out of nothing for any token account of the market's mint: a donation.
+    #[track_caller]
+    pub fn donate(&mut self, to: &Pubkey, amount: u64) {
+        let creator = self.creator.clone();
+        let fill = tokens::fill(&self.mint, &self.token_program, to, &creator.id(), amount);
+        if self.mint == tokens::WRAPPED_SOL {
+            self.chain.wrapped += amount;
+        }
+        self.ok(&fill, &[&creator]);
+    }
+
     /// Freezes or thaws a token account of the market's mint.
     #[track_caller]
     pub fn freeze(&mut self, account: &Pubkey, frozen: bool) {
@@ -186,17 +227,18 @@ impl World {
             AccountMeta::new_readonly(creator.id(), true),
         ];
         let data = vec![if frozen { 10 } else { 11 }];
-        self.ok(&[Instruction { program_id: token::SPL_TOKEN, accounts, data }], &[&creator]);
+        self.ok(&[Instruction { program_id: self.token_program, accounts, data }], &[&creator]);
     }
 
-    /// Another mint, with a token account of `owner` that holds [`TOKENS`] of it.
+    /// Another mint, of SPL Token, with a token account of `owner` that holds [`TOKENS`] of it.
     pub fn other_mint(&mut self, owner: &Actor) -> (Pubkey, Pubkey) {
         let mint = Actor { key: self.chain.keypair(), tokens: Pubkey::default() };
         self.make_mint(&mint);
         self.mints.push(mint.id());
-        let ours = core::mem::replace(&mut self.mint, mint.id());
+        let ours = (core::mem::replace(&mut self.mint, mint.id()), self.token_program);
+        self.token_program = token::SPL_TOKEN;
         self.give(&owner.id(), TOKENS);
-        self.mint = ours;
+        (self.mint, self.token_program) = ours;
         (mint.id(), token::associated(&owner.id(), &mint.id()))
     }
 
@@ -206,20 +248,24 @@ impl World {
         let new = Actor { key: self.chain.keypair(), tokens: Pubkey::default() };
         let bytes = token::ACCOUNT_BYTES;
         let rent = self.chain.svm.minimum_balance_for_rent_exemption(bytes);
-        let make = system::create_account(&creator.id(), &new.id(), rent, bytes as u64, &token::SPL_TOKEN);
+        let make = system::create_account(&creator.id(), &new.id(), rent, bytes as u64, &self.token_program);
         // InitializeAccount3.
         let data = [&[18u8][..], owner.id().as_ref()].concat();
         let accounts = vec![AccountMeta::new(new.id(), false), AccountMeta::new_readonly(self.mint, false)];
-        self.ok(&[make, Instruction { program_id: token::SPL_TOKEN, accounts, data }], &[&creator, &new]);
+        self.ok(&[make, Instruction { program_id: self.token_program, accounts, data }], &[&creator, &new]);
         new.id()
     }
 
-    /// Mints tokens to somebody's associated token account, which it makes.
+    /// Mints tokens (wraps SOL) to somebody's associated token account, which it makes.
     pub fn give(&mut self, owner: &Pubkey, amount: u64) {
         let creator = self.creator.clone();
-        let account = token::associated(owner, &self.mint);
-        let make = token::create_associated(creator.id(), owner, &self.mint);
-        self.chain.send(&[make, token::mint_to(&self.mint, &account, &creator.id(), amount)], &[&creator]).unwrap();
+        let account = self.associated(owner);
+        let mut make = vec![tokens::create_associated(creator.id(), owner, &self.mint, &self.token_program)];
+        make.extend(tokens::fill(&self.mint, &self.token_program, &account, &creator.id(), amount));
+        self.chain.send(&make, &[&creator]).unwrap();
+        if self.mint == tokens::WRAPPED_SOL {
+            self.chain.wrapped += amount;
+        }
     }
 
     /// Base units in a token account.
@@ -306,7 +352,7 @@ impl World {
     pub fn open_another(&mut self, id: u16, mint: Pubkey) -> Pubkey {
         let creator = self.creator.clone();
         self.ok(
-            &[ix::open_market(creator.id(), creator.id(), id, mint, token::SPL_TOKEN, experimental_terms(), true)],
+            &[ix::open_market(creator.id(), creator.id(), id, mint, self.token_program, experimental_terms(), true)],
             &[&creator],
         );
         seeds::market(&creator.id(), id)

@@ -4,6 +4,7 @@
 
 #![allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, reason = "test code")]
 
+use anchor_lang::Discriminator;
 use anyhow::{Context as _, Result, bail, ensure};
 use assay_client::{answer::InputData, ix, token};
 use assay_kernels::{
@@ -14,7 +15,9 @@ use assay_kernels::{
 };
 use assay_localnet::{Chain, TestValidator};
 use assay_migrations::programs::VERIFIER;
-use assay_settlement::{InputTree, Job, ShardState, instructions::JobRequest, rules::judgement::Fault, seeds};
+use assay_settlement::{
+    DrawSeed, InputTree, Job, Kernel, Renter, ShardState, instructions::JobRequest, rules::judgement::Fault, seeds,
+};
 use assay_tests::stage::{Forger, Stage, USDC, at_their_ids, embedded, padded, programs, request};
 use assay_worker::{Validator, ValidatorConfig};
 use solana_pubkey::Pubkey;
@@ -234,16 +237,32 @@ async fn whole_jobs(chain: Chain) -> Result<()> {
         let to = token::associated(&who.owner.pubkey(), &stage.mint);
         let withdraw =
             ix::withdraw_stake(who.owner.pubkey(), &who.provider, &data, &stage.market_data, to, data.staked);
-        stage.send(&[withdraw], &[&who.owner]).await?;
+        let close = ix::close_provider(who.owner.pubkey(), &who.provider, &data, &stage.market_data, to);
+        stage.send(&[withdraw, close], &[&who.owner]).await?;
     }
-    let mut sum = 0u64;
+    let treasury = stage.tokens(&stage.market_data.treasury).await?;
+    ensure!(treasury > 0, "the market earned its fees");
+    let deployer = stage.deployer.pubkey();
+    let purse = token::associated(&deployer, &stage.mint);
+    let make = token::create_associated(deployer, &deployer, &stage.mint);
+    let close = ix::close_market(deployer, &stage.market, &stage.market_data, purse);
+    stage.send(&[make, close], &[&stage.deployer]).await?;
+    // What is left for good are the kernels and the renter's count of jobs; seeds stay for 30 days.
+    let all = stage.reader.rpc().program_accounts(&assay_settlement::ID, Vec::new()).await?;
+    let stays = |data: &[u8]| {
+        let kinds = [Kernel::DISCRIMINATOR, Renter::DISCRIMINATOR, DrawSeed::DISCRIMINATOR];
+        kinds.iter().any(|kind| data.starts_with(kind))
+    };
+    let left: Vec<Pubkey> = all.iter().filter(|(_, account)| !stays(&account.data)).map(|(key, _)| *key).collect();
+    ensure!(left.is_empty(), "{left:?} are left");
+    let mut sum = stage.tokens(&purse).await?;
     for owner in [&renter, &honest.owner, &forger.owner, &checker] {
         sum += stage.tokens(&token::associated(&owner.pubkey(), &stage.mint)).await?;
     }
     let honest_now = stage.tokens(&token::associated(&honest.owner.pubkey(), &stage.mint)).await?;
     let forger_now = stage.tokens(&token::associated(&forger.owner.pubkey(), &stage.mint)).await?;
     let checker_now = stage.tokens(&token::associated(&checker.pubkey(), &stage.mint)).await?;
-    ensure!(sum + stage.tokens(&stage.market_data.treasury).await? == stage.minted, "no unit was made or lost");
+    ensure!(sum == stage.minted, "no unit was made or lost");
     ensure!(honest_now > 200 * USDC, "the honest provider earned");
     ensure!(forger_now < 20 * USDC, "the forger lost collateral");
     ensure!(checker_now > 0, "the validator got its bounty");

@@ -1,17 +1,21 @@
-//! Bringing a cell before the judge: inline, or by an evidence account that is made, filled in parallel, used and
-//! closed. Used by providers to answer and by validators to convict.
+//! Bringing a cell before the judge, or a leaf to the ledger: inline, or by an evidence account that is made, filled in
+//! parallel, used and closed. Used by providers to answer and by validators to convict.
 
 use std::{collections::HashSet, mem::offset_of};
 
 use assay_client::{
-    answer::{Answer, InputTrees, ShardTree},
+    answer::{Answer, InputTrees, ShardTree, account_bytes, pieces},
     ix,
+    posting::Posting,
+    proof::Proof,
+    wire::Wire,
 };
 use assay_settlement::{
     EVIDENCE_DISCRIMINATOR, EvidenceHeader, Job, instructions::evidence::header, rules::draw::Place,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use solana_account::Account;
+use solana_instruction::Instruction;
 use solana_pubkey::Pubkey;
 use solana_rpc_client_api::filter::{Memcmp, RpcFilterType};
 use solana_signature::Signature;
@@ -24,12 +28,17 @@ use crate::{
     journal::Journal,
 };
 
+mod stepped;
+
 /// Writes to one evidence account that are under way at the same time.
 const WRITES_AT_ONCE: usize = 8;
 /// Compute units of one write; simulating each would double the requests.
 const WRITE_UNITS: u32 = 40_000;
 
-/// What became of an adjudication that landed.
+/// What stands for the cell where evidence holds a whole leaf to post.
+const WHOLE_LEAF: u32 = u32::MAX;
+
+/// What became of an adjudication or a posting that landed.
 pub(crate) struct Judged {
     pub signature: Signature,
     /// Bytes of evidence that were uploaded.
@@ -61,26 +70,70 @@ pub(crate) async fn adjudicate(
     inputs: &InputTrees,
     place: Place,
 ) -> Result<Judged> {
-    let answer = Answer::build(job, shard.index, result, inputs, place)?;
-    let account = match answer.evidence_account_bytes() {
-        None => None,
-        Some(bytes) => Some((upload(chain, answering, shard, &answer, bytes, &place).await?, bytes)),
+    // What goes inline anyone can take and send first. A provider loses nothing by that; who convicts keeps to what
+    // little fits version 0, and demands such a cell before.
+    let wire = if answering.is_some() { chain.largest().await } else { Wire::V0 };
+    let Answer { args, evidence } = match Proof::build_for(wire, job, shard.index, result, inputs, place)? {
+        Proof::Once(answer) => answer,
+        Proof::Steps(steps) => return stepped::adjudicate(chain, answering, job, shard, place, steps).await,
     };
-    let instruction =
-        ix::adjudicate(chain.me(), &shard.job, job, shard.index, account.map(|(address, _)| address), answer.args);
-    let order = Order { action: Action::Adjudicate, shard: Some(shard), instructions: &[instruction], units: None };
+    bring(chain, answering, Action::Adjudicate, shard, place, evidence.as_deref(), |account| {
+        ix::adjudicate(chain.me(), &shard.job, job, shard.index, account, args)
+    })
+    .await
+}
+
+/// Posts the demanded leaf at place `at` of the delivery's list to the ledger.
+pub(crate) async fn post(
+    chain: &Chain,
+    answering: Answering<'_>,
+    shard: ShardRef,
+    result: &ShardTree,
+    at: u8,
+    leaf: u64,
+) -> Result<Judged> {
+    let Posting { bytes, evidence } = Posting::build(chain.largest().await, result, leaf)?;
+    let place = Place { leaf, cell: WHOLE_LEAF };
+    bring(chain, Some(answering), Action::PostLeaf, shard, place, evidence.as_deref(), |account| {
+        ix::post_leaf(chain.me(), &shard.job, shard.index, at, account, bytes)
+    })
+    .await
+}
+
+/// Sends an instruction with the evidence that it needs, if any.
+async fn bring(
+    chain: &Chain,
+    answering: Option<Answering<'_>>,
+    action: Action,
+    shard: ShardRef,
+    place: Place,
+    evidence: Option<&[u8]>,
+    instruction: impl FnOnce(Option<Pubkey>) -> Instruction,
+) -> Result<Judged> {
+    let account = match evidence {
+        None => None,
+        Some(data) => Some((upload(chain, answering, shard, data, &place).await?, account_bytes(data))),
+    };
+    let instruction = instruction(account.map(|(address, _)| address));
+    let order = Order { action, shard: Some(shard), instructions: &[instruction], units: None };
     let judged = chain.send(order).await;
+    if let Some((address, _)) = account {
+        close_after(chain, answering, shard, &address, judged.is_ok()).await;
+    }
+    let evidence = account.map_or(0, |(_, bytes)| u64::try_from(bytes).unwrap_or(u64::MAX));
+    Ok(Judged { signature: judged?, evidence })
+}
+
+/// Closes the evidence of a judgement that landed or, where nobody would find it again, of one that did not.
+async fn close_after(chain: &Chain, answering: Option<Answering<'_>>, shard: ShardRef, address: &Pubkey, landed: bool) {
     let journal = answering.map(|answering| &answering.context.journal);
     // After a failure the next try finds the account in the journal again; without a journal nobody would.
-    if let Some((address, _)) = account
-        && (judged.is_ok() || journal.is_none())
-        && let Err(error) = close_evidence(chain, journal, Some(shard), &address).await
+    if (landed || journal.is_none())
+        && let Err(error) = close_evidence(chain, journal, Some(shard), address).await
     {
         // Its lamports wait for the next round of closing; the judgement stands.
         tracing::warn!(%address, %error, "evidence is not closed yet");
     }
-    let evidence = account.map_or(0, |(_, bytes)| u64::try_from(bytes).unwrap_or(u64::MAX));
-    Ok(Judged { signature: judged?, evidence })
 }
 
 /// Makes the evidence account, or takes one that an earlier try has made, and writes what is not there yet.
@@ -88,10 +141,23 @@ async fn upload(
     chain: &Chain,
     answering: Option<Answering<'_>>,
     shard: ShardRef,
-    answer: &Answer,
-    bytes: usize,
+    data: &[u8],
     place: &Place,
 ) -> Result<Pubkey> {
+    let (address, held) = hold(chain, answering, shard, account_bytes(data), place).await?;
+    write(chain, shard, address, data, &held).await?;
+    Ok(address)
+}
+
+/// Makes an evidence account of so many bytes, or takes one that an earlier try has made for this cell; returns what it
+/// holds.
+async fn hold(
+    chain: &Chain,
+    answering: Option<Answering<'_>>,
+    shard: ShardRef,
+    bytes: usize,
+    place: &Place,
+) -> Result<(Pubkey, Vec<u8>)> {
     let rpc = chain.reader.rpc();
     let earlier = answering.and_then(|Answering { context, .. }| {
         context.noted(context.journal.evidence_for(&shard.shard, place)).flatten()
@@ -103,9 +169,10 @@ async fn upload(
     let usable = |account: &Account| {
         account.owner == assay_settlement::ID
             && account.data.len() == bytes
-            && header(&account.data).is_ok_and(|header| header.owner == chain.me())
+            && header(&account.data)
+                .is_ok_and(|head| head.owner == chain.me() && stepped::done(&head, &shard, place).is_some())
     };
-    let (address, written) = match found {
+    Ok(match found {
         Some((address, account)) if usable(&account) => (address, account.data),
         _ => {
             let seed = evidence_seed();
@@ -128,10 +195,14 @@ async fn upload(
             drop(turn);
             (address, vec![0; bytes])
         }
-    };
-    let missing = answer.pieces().into_iter().filter(|(at, piece)| {
+    })
+}
+
+/// Writes those pieces of `data` that an account does not hold yet.
+async fn write(chain: &Chain, shard: ShardRef, address: Pubkey, data: &[u8], held: &[u8]) -> Result<()> {
+    let missing = pieces(chain.largest().await, data).into_iter().filter(|(at, piece)| {
         let at = usize::try_from(*at).unwrap_or(usize::MAX);
-        written.get(at..at.saturating_add(piece.len())) != Some(piece)
+        held.get(at..at.saturating_add(piece.len())) != Some(piece)
     });
     let writes = missing.map(|(at, piece)| async move {
         let write = ix::write_evidence(chain.me(), address, at, piece);
@@ -143,8 +214,7 @@ async fn upload(
         };
         chain.send(order).await.map(drop)
     });
-    stream::iter(writes).buffer_unordered(WRITES_AT_ONCE).try_collect::<()>().await?;
-    Ok(address)
+    stream::iter(writes).buffer_unordered(WRITES_AT_ONCE).try_collect::<()>().await
 }
 
 /// Closes an evidence account where there is one, and forgets it.

@@ -7,7 +7,7 @@ use assay_client::{
     client_error::ClientError,
     cluster::Cluster,
     explain::{ProgramFault, settlement_error},
-    send::{Outcome, Prepared, SendOptions, Sender},
+    send::{Outcome, Prepared, SendOptions, Sender, Wire},
 };
 use assay_settlement::{error::AssayError, rules::time::Now};
 use solana_keypair::Keypair;
@@ -44,6 +44,9 @@ fn is_urgent(action: Action) -> bool {
             | Action::DrawSamples
             | Action::RollWindow
             | Action::Adjudicate
+            | Action::StepCell
+            | Action::PostLeaf
+            | Action::OpenChallenge
             | Action::SlashUnanswered
     )
 }
@@ -84,6 +87,11 @@ impl Chain {
         self.key.pubkey()
     }
 
+    /// The largest form of transaction that the chain takes.
+    pub async fn largest(&self) -> Wire {
+        self.sender.largest(&self.me()).await
+    }
+
     /// What the chain says about time.
     pub async fn now(&self) -> Result<Now> {
         Ok(self.reader.now().await?)
@@ -110,7 +118,7 @@ impl Chain {
             false => Some(self.ordinary.acquire().await.map_err(closed)?),
         };
         let _one = self.sends.acquire().await.map_err(closed)?;
-        let options = SendOptions { compute_unit_limit: order.units, ..SendOptions::default() };
+        let options = SendOptions { compute_unit_limit: order.units, largest: Wire::V1, ..SendOptions::default() };
         let signed = match self.sender.prepare(order.instructions, &[self.key.as_ref()], options).await? {
             Prepared::Ready(signed) => signed,
             Prepared::WouldFail(outcome) => return Err(failure(outcome)),
@@ -130,6 +138,19 @@ impl Chain {
         let (signature, _) = self.sender.submit(&signed, options).await?.landed()?;
         self.events.tell(order.shard, Some(signature), What::Sent { action: order.action });
         Ok(signature)
+    }
+}
+
+impl Chain {
+    /// Whether the chain would take these instructions now; nothing is sent.
+    ///
+    /// # Errors
+    /// What it would refuse them with.
+    pub async fn rehearse(&self, instructions: &[solana_instruction::Instruction]) -> Result<()> {
+        match self.sender.prepare(instructions, &[self.key.as_ref()], SendOptions::default()).await? {
+            Prepared::Ready(_) => Ok(()),
+            Prepared::WouldFail(outcome) => Err(failure(outcome)),
+        }
     }
 }
 
@@ -163,10 +184,24 @@ pub(crate) fn overtaken(error: &WorkerError) -> bool {
                 | AssayError::TooEarly
                 | AssayError::NothingUnanswered
                 | AssayError::NothingOwed
+                | AssayError::Unanswered
+                | AssayError::DeliveryOpen
+                | AssayError::Accepted
+                | AssayError::AlreadyAnswered
+                | AssayError::AlreadyChallenged
+                | AssayError::AlreadyPosted
+                | AssayError::ChallengeOpen
+                | AssayError::ChallengeAnswered
         );
     }
     // The system program's "account already in use": two recorded the same seed at once.
     matches!(error.program_code(), Some(0))
+}
+
+/// Whether a step failed because an account that it names is closed: somebody else did the same.
+pub(crate) fn closed(error: &WorkerError) -> bool {
+    // Anchor's AccountOwnedByWrongProgram and AccountNotInitialized.
+    overtaken(error) || matches!(error.program_code(), Some(3_007 | 3_012))
 }
 
 /// Whether a transaction that failed with this error certainly had no effect and can have none.

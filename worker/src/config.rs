@@ -33,6 +33,18 @@ impl Default for Pace {
     }
 }
 
+/// Which jobs with attested delivery a provider takes: there a key that the renter named decides whether it is paid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AcceptAttested {
+    /// None.
+    No,
+    /// Those that pay where the attestor says nothing.
+    #[default]
+    PayOnSilence,
+    /// Those that give the price back where the attestor says nothing, too.
+    All,
+}
+
 /// A provider daemon's configuration.
 #[derive(Clone)]
 pub struct ProviderConfig {
@@ -69,6 +81,8 @@ pub struct ProviderConfig {
     /// Least seconds that a job must give from claim to commitment, besides three times what computing takes by this
     /// backend's measured speed. A renter who gives less could have claims expire on purpose and keep the penalties.
     pub min_execute_seconds: u32,
+    /// Jobs in which an attestor decides whether the price is paid.
+    pub accept_attested: AcceptAttested,
     /// How often the chain is asked. Subscriptions make it faster, never slower.
     pub poll: Duration,
     /// How often it is made sure that nothing was overlooked, and how long before it counts.
@@ -101,6 +115,7 @@ impl ProviderConfig {
             max_input_bytes: DEFAULT_MAX_INPUT_BYTES,
             max_result_bytes: DEFAULT_MAX_RESULT_BYTES,
             min_execute_seconds: DEFAULT_MIN_EXECUTE_SECONDS,
+            accept_attested: AcceptAttested::default(),
             poll: Duration::from_secs(5),
             pace: Pace::default(),
             keep_results: Duration::from_secs(30 * 86_400),
@@ -127,6 +142,7 @@ impl fmt::Debug for ProviderConfig {
             .field("max_input_bytes", &self.max_input_bytes)
             .field("max_result_bytes", &self.max_result_bytes)
             .field("min_execute_seconds", &self.min_execute_seconds)
+            .field("accept_attested", &self.accept_attested)
             .field("poll", &self.poll)
             .field("pace", &self.pace)
             .field("keep_results", &self.keep_results)
@@ -138,7 +154,8 @@ impl fmt::Debug for ProviderConfig {
 /// What a validator does besides checking results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cranks {
-    /// Slash shards with a demanded cell past its due time (pays a bounty).
+    /// Slash shards with a demanded cell past its due time (pays a bounty), or with a challenge past its due time (pays a
+    /// bounty to its challenger).
     pub slash_unanswered: bool,
     /// Roll draw windows that aged out unrecorded (pays a bounty when it uses up the lock).
     pub roll: bool,
@@ -180,6 +197,11 @@ pub struct ValidatorConfig {
     pub poll: Duration,
     /// What else it does.
     pub cranks: Cranks,
+    /// Challenge a wrong cell before adjudicating it, where its evidence goes inline: whoever sees that on its way could
+    /// send it first and take the bounty. The bond comes back with the conviction.
+    pub challenge_first: bool,
+    /// Most base units that are in bonds of this key at a time. What does not fit is adjudicated without a challenge.
+    pub max_bonds: u64,
 }
 
 impl ValidatorConfig {
@@ -196,6 +218,8 @@ impl ValidatorConfig {
             max_bytes: DEFAULT_MAX_INPUT_BYTES,
             poll: Duration::from_secs(5),
             cranks: Cranks::default(),
+            challenge_first: true,
+            max_bonds: u64::MAX,
         }
     }
 }
@@ -213,6 +237,8 @@ impl fmt::Debug for ValidatorConfig {
             .field("max_bytes", &self.max_bytes)
             .field("poll", &self.poll)
             .field("cranks", &self.cranks)
+            .field("challenge_first", &self.challenge_first)
+            .field("max_bonds", &self.max_bonds)
             .finish()
     }
 }

@@ -104,6 +104,8 @@ pub(crate) struct Context {
     pub searched: Mutex<Option<Instant>>,
     /// Evidence accounts that the journal does not know, and when they were first seen.
     pub strays: Mutex<HashMap<Pubkey, Instant>>,
+    /// Open challenges that were told of.
+    pub challenges: Mutex<HashSet<Pubkey>>,
     /// Claims that seem to be gone, and since when.
     unsure: Mutex<HashMap<Pubkey, Instant>>,
     /// Roots of results that lie on disk, where the journal can't be written.
@@ -167,6 +169,7 @@ impl Context {
             wanted: Mutex::default(),
             searched: Mutex::default(),
             strays: Mutex::default(),
+            challenges: Mutex::default(),
             unsure: Mutex::default(),
             roots: Mutex::default(),
             compute_failed: Mutex::default(),

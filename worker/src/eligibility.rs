@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use assay_client::answer::geometry;
 use assay_kernels::registry;
 use assay_settlement::{
-    EXPERIMENTAL, Job, JobTerms, Market, PAUSED, Provider, Shard, ShardState,
+    DeliveryMode, EXPERIMENTAL, Job, JobTerms, Market, PAUSED, PUBLIC_RESULTS, Provider, RENTER_CHALLENGES, Shard,
+    ShardState, Silence,
     constants::NOBODY,
     rules::{money, time::Now},
 };
@@ -13,7 +14,7 @@ use serde::Serialize;
 use solana_pubkey::Pubkey;
 
 use crate::{
-    config::ProviderConfig,
+    config::{AcceptAttested, ProviderConfig},
     effort::{Speeds, input_bytes, shard_bytes},
 };
 
@@ -48,6 +49,15 @@ pub enum Skip {
     /// The worker's kernel cuts the job in another way than the chain does: another version of the kernel.
     #[error("this worker's kernel understands the job differently")]
     KernelDiffers,
+    /// Terms of a newer version.
+    #[error("the job has terms that this worker does not know")]
+    UnknownTerms,
+    /// A key that the renter named decides whether the price is paid, and this worker does not take such jobs.
+    #[error("the job is paid only {}, which this worker does not take", attested(.pays_on_silence))]
+    Attested {
+        /// Whether it is paid where the attestor says nothing.
+        pays_on_silence: bool,
+    },
     /// The price is below this provider's minimum.
     #[error("the price is {price}, this worker's minimum is {minimum}")]
     PriceTooLow {
@@ -119,6 +129,11 @@ pub enum Skip {
     },
 }
 
+/// When a job with attested delivery is paid.
+fn attested(pays_on_silence: &bool) -> &'static str {
+    if *pays_on_silence { "where its attestor does not object" } else { "where its attestor agrees" }
+}
+
 /// What a claim would be worth now. Base units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offer {
@@ -163,6 +178,7 @@ impl View<'_> {
         refuse(Skip::Reserved, reserved != NOBODY && reserved != *self.provider_key)?;
         refuse(Skip::NotOperator, !self.provider.is_operator(self.operator))?;
         refuse(Skip::UnknownVerifier, !self.config.accepted_verifiers.contains(&job.terms.verifier))?;
+        delivery(&job.terms, self.config.accept_attested)?;
         let (bytes, limit) = (input_bytes(&job.terms), self.config.max_input_bytes);
         refuse(Skip::TooLarge { what: "inputs", bytes, limit }, bytes > limit)?;
         kernel(&job.terms)
@@ -198,6 +214,25 @@ impl View<'_> {
         }
         Ok(Offer { price, collateral })
     }
+}
+
+/// Whether delivery under these terms is wanted.
+///
+/// # Errors
+/// [`Skip::UnknownTerms`], [`Skip::Attested`].
+fn delivery(terms: &JobTerms, accepted: AcceptAttested) -> Result<(), Skip> {
+    if terms.flags & !(RENTER_CHALLENGES | PUBLIC_RESULTS) != 0 {
+        return Err(Skip::UnknownTerms);
+    }
+    let (Some(mode), Some(silence)) = (terms.delivery(), terms.silence()) else { return Err(Skip::UnknownTerms) };
+    let pays_on_silence = silence == Silence::Pay;
+    let is_taken = match (mode, accepted) {
+        // Posting what the renter demands is this worker's own to do.
+        (DeliveryMode::None | DeliveryMode::Ledger, _) | (_, AcceptAttested::All) => true,
+        (DeliveryMode::Attested, AcceptAttested::PayOnSilence) => pays_on_silence,
+        (DeliveryMode::Attested, AcceptAttested::No) => false,
+    };
+    if is_taken { Ok(()) } else { Err(Skip::Attested { pays_on_silence }) }
 }
 
 /// Whether this version's kernel is the one that the chain cut the job with.

@@ -41,6 +41,11 @@ pub enum Action {
     WriteEvidence,
     CloseEvidence,
     Adjudicate,
+    StepCell,
+    PostLeaf,
+    OpenChallenge,
+    PayChallenge,
+    ReturnBond,
     SlashUnanswered,
     SettleShard,
     Seize,
@@ -64,6 +69,11 @@ impl Action {
             Self::WriteEvidence => "write_evidence",
             Self::CloseEvidence => "close_evidence",
             Self::Adjudicate => "adjudicate",
+            Self::StepCell => "step_cell",
+            Self::PostLeaf => "post_leaf",
+            Self::OpenChallenge => "open_challenge",
+            Self::PayChallenge => "pay_challenge",
+            Self::ReturnBond => "return_bond",
             Self::SlashUnanswered => "slash_unanswered",
             Self::SettleShard => "settle_shard",
             Self::Seize => "seize",
@@ -137,6 +147,29 @@ pub enum What {
         /// Owed in total.
         owed: u64,
     },
+    /// Somebody demands a cell of a shard of ours under a bond. Told once.
+    Challenged {
+        /// Job-wide leaf.
+        leaf: u64,
+        /// Cell inside the leaf.
+        cell: u32,
+        /// The bond, of which half is ours once the cell is proven.
+        bond: u64,
+        /// Until when it must be proven, unix seconds.
+        due: i64,
+    },
+    /// A leaf that the renter demanded is on the ledger.
+    Posted {
+        /// Job-wide leaf.
+        leaf: u64,
+        /// Bytes of evidence that were uploaded; 0 for an inline posting.
+        evidence: u64,
+    },
+    /// Half of the bond of a challenge that was answered is in our stake.
+    ChallengePaid {
+        /// How much.
+        amount: u64,
+    },
     /// A demanded cell was re-executed on chain and is right.
     Answered {
         /// Job-wide leaf.
@@ -184,6 +217,20 @@ pub enum What {
         leaf: u64,
         /// Cell inside the leaf.
         cell: u32,
+    },
+    /// Validator: the cell is challenged first, so that the bounty is this validator's whoever sees the evidence.
+    Bonded {
+        /// Job-wide leaf.
+        leaf: u64,
+        /// Cell inside the leaf.
+        cell: u32,
+        /// The bond that was put up.
+        bond: u64,
+    },
+    /// Validator: a bond came back.
+    BondReturned {
+        /// How much.
+        amount: u64,
     },
     /// Validator: the chain convicted.
     Convicted {

@@ -4,7 +4,7 @@
 //! - `config`, `events`, `error`: what goes in and what comes out.
 //! - `eligibility` (which jobs), `effort` (how long they take), `step` (what next for a shard): the decisions, as plain
 //!   functions.
-//! - `claim`, `execute`, `obligation`, `answer`: what is done. `search`: what was overlooked or is left over. `purse`:
+//! - `claim`, `execute`, `obligation`, `prove`, `answer`: what is done. `search`: what was overlooked or is left over. `purse`:
 //!   lamports. `troubles`: what is wrong. `journal`, `store`: what is kept. `fetch`, `server`, `doorkeeper`: bytes in
 //!   and out. `chain`, `wake`: the chain.
 
@@ -22,6 +22,7 @@ mod execute;
 pub mod fetch;
 pub mod journal;
 mod obligation;
+mod prove;
 pub mod provider;
 mod purse;
 mod search;
@@ -32,7 +33,7 @@ mod troubles;
 pub mod validator;
 mod wake;
 
-pub use config::{Cranks, Pace, ProviderConfig, ValidatorConfig};
+pub use config::{AcceptAttested, Cranks, Pace, ProviderConfig, ValidatorConfig};
 pub use error::WorkerError;
 pub use events::{Action, Event, Events, ShardRef, What};
 pub use provider::{Handle, Provider, Status};

@@ -1,4 +1,5 @@
-//! One step of one obligation: asks the chain where the shard is, decides, acts, and writes down where it is now.
+//! One step of one obligation: asks the chain where the shard is, decides, acts, and writes down where it is now. What
+//! is asked of a committed shard is answered in `prove`.
 
 use std::{
     sync::Arc,
@@ -7,40 +8,28 @@ use std::{
 
 use assay_client::{accounts::decode, ix};
 use assay_settlement::{
-    JobTerms, Shard, ShardState,
-    rules::{
-        draw::Place as CellPlace,
-        judgement::{draw_due, named_due, unanswered},
-        shard::execution_deadline,
-        time::Now,
-        window::Window,
-    },
+    Shard, ShardState,
+    rules::{shard::execution_deadline, time::Now, window::Window},
     seeds,
 };
-use futures_util::{StreamExt, stream};
 use solana_pubkey::Pubkey;
 
 use crate::{
-    answer::{Answering, adjudicate},
     chain::{Order, overtaken},
     context::{Context, JobContext, Task, lock},
     error::{Result, WorkerError},
     events::{Action, ShardRef, What},
-    execute::cell_is_right,
-    fetch::blocking,
     journal::{Obligation, State},
     step::{Fate, Here, Step, fate, may_draw, next, state_of},
     troubles::Place,
 };
 
-/// Cells of one shard that are answered at the same time.
-const ANSWERS_AT_ONCE: usize = 4;
 /// A computation that ended the process so often is not tried again while it can be given back.
 const MAX_ATTEMPTS: u32 = 2;
 
 /// Whether another step may follow at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Did {
+pub(crate) enum Did {
     Something,
     Nothing,
 }
@@ -115,7 +104,8 @@ impl Context {
         let job = self.job(&shard.job).await?;
         let now = self.chain.now().await?;
         let here = self.here(&row).await?;
-        let step = next(&self.provider, &job.job.terms, Some(&account), here, &now);
+        let asked = self.asked(shard, &account, &job.job.terms).await?;
+        let step = next(&self.provider, &job.job.terms, Some(&account), &asked, here, &now);
         if step != Step::End(State::GivenBack) {
             self.is_sure(&shard.shard);
         }
@@ -136,7 +126,7 @@ impl Context {
                 Some(_drawing) => self.draw(*shard, &account).await,
                 None => Ok(Did::Nothing),
             },
-            Step::Answer(cells) => self.answer(&job, *shard, &account, cells).await,
+            Step::Answer(demands) => self.answer(&job, *shard, &account, demands).await,
             Step::Settle => self.settle(&job, *shard, &account).await,
         }
     }
@@ -327,45 +317,6 @@ impl Context {
         Ok(Did::Something)
     }
 
-    async fn answer(
-        self: &Arc<Self>,
-        job: &Arc<JobContext>,
-        shard: ShardRef,
-        account: &Shard,
-        cells: Vec<CellPlace>,
-    ) -> Result<Did> {
-        let inputs = job.inputs(&self.fetcher, Some(&self.store)).await?;
-        let Some(result) = self.result(job, shard, account.root).await? else {
-            self.forget_result(&shard.shard);
-            return Ok(Did::Something);
-        };
-        let result = Arc::new(result);
-        let due = due(account, &job.job.terms);
-        let answers = cells.into_iter().map(|place| {
-            let (result, inputs) = (result.clone(), inputs.clone());
-            async move {
-                let (job_, result_, inputs_) = (job.clone(), result.clone(), inputs.clone());
-                let right = blocking(&self.tasks, move || {
-                    cell_is_right(&job_.job.terms, &inputs_, &result_, place.leaf, place.cell)
-                });
-                if !right.await? {
-                    // Bringing a wrong cell before the judge would convict this provider at once.
-                    return Err(WorkerError::SelfCheck { leaf: place.leaf, cell: place.cell });
-                }
-                let answering = Some(Answering { context: self, due });
-                let judged = adjudicate(&self.chain, answering, &job.job, shard, &result, &inputs, place).await?;
-                let what = What::Answered { leaf: place.leaf, cell: place.cell, evidence: judged.evidence };
-                self.tell(shard, Some(judged.signature), what);
-                Ok(())
-            }
-        });
-        // Each cell is tried, whatever becomes of the others.
-        let outcomes: Vec<Result<()>> = stream::iter(answers).buffer_unordered(ANSWERS_AT_ONCE).collect().await;
-        outcomes.into_iter().filter(|o| !o.as_ref().is_err_and(overtaken)).collect::<Result<()>>()?;
-        let left = self.read_shard(&shard).await?.map_or(0, |account| unanswered(&account, &job.job.terms));
-        Ok(if left == 0 { Did::Something } else { Did::Nothing })
-    }
-
     async fn settle(self: &Arc<Self>, job: &Arc<JobContext>, shard: ShardRef, account: &Shard) -> Result<Did> {
         let provider = self.chain.reader.provider(&self.provider).await?;
         let settle = ix::settle_shard(&shard.job, &job.job, &self.provider, &provider, shard.index);
@@ -376,13 +327,6 @@ impl Context {
         }
         Ok(Did::Nothing)
     }
-}
-
-/// When the first demanded cell of a shard is due, unix seconds.
-fn due(shard: &Shard, terms: &JobTerms) -> i64 {
-    let drawn = (shard.drawn > 0).then(|| draw_due(shard, terms).time());
-    let named = (shard.named > 0).then(|| named_due(shard, terms).time());
-    drawn.into_iter().chain(named).min().unwrap_or(i64::MAX)
 }
 
 /// The reference to shard `index` of a job.

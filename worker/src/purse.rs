@@ -12,10 +12,14 @@ use std::{
 
 use assay_client::{
     ClientError,
-    answer::{PIECE_BYTES, geometry},
+    answer::{INLINE_BYTES, PIECE_BYTES, geometry},
 };
 use assay_kernels::{abi::SOURCE_LEAVES, merkle::CHUNK_BYTES, registry};
-use assay_settlement::{DrawSeed, EVIDENCE_HEADER_BYTES, JobTerms, Shard, constants::MAX_EVIDENCE_BYTES, space_of};
+use assay_settlement::{
+    DeliveryMode, DrawSeed, EVIDENCE_HEADER_BYTES, JobTerms, Shard,
+    constants::{MAX_DEMANDED_LEAVES, MAX_EVIDENCE_BYTES},
+    space_of,
+};
 use tokio::sync::Notify;
 
 use crate::{
@@ -23,14 +27,15 @@ use crate::{
     error::{Result, WorkerError},
 };
 
-/// Bytes that fit the transaction of an inline answer.
-const INLINE_BYTES: u64 = 860;
 /// Lamports of a transaction: its signature, and as much again for a priority fee.
 const FEE: u64 = 10_000;
 /// Transactions of a shard besides its answers, tries that fail included.
 const TRANSACTIONS: u64 = 30;
 /// Transactions of an answer besides the pieces of its evidence, tries that fail included.
 const ANSWER_TRANSACTIONS: u64 = 8;
+/// Challenges of a shard that lamports are kept for. Each one more brings half of its bond, which is worth more than its
+/// answer costs.
+const CHALLENGES: u64 = 4;
 /// So long is waited for lamports that other answers hold, before it is told.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The balance is asked this often meanwhile.
@@ -43,47 +48,98 @@ fn depth(leaves: u64) -> u64 {
     u64::from(u64::BITS.saturating_sub(leaves.saturating_sub(1).leading_zeros()))
 }
 
-/// Most bytes of the evidence account that answering a cell of a job takes, header included; 0 where every answer is
-/// inline. Counts what the cell reads, the paths of it, the cell's leaf and its path.
-pub fn evidence_bytes(terms: &JobTerms) -> u64 {
+/// Evidence that answering one cell takes at most.
+struct Evidence {
+    /// Bytes of the account, header included; 0 where every answer is inline.
+    account: u64,
+    /// Bytes that are written to it, in all steps.
+    written: u64,
+    /// Steps, 1 for one adjudication.
+    steps: u64,
+}
+
+/// Counts what the cells of a job read in each step, the paths of it, the cell's leaf and its path.
+fn evidence(terms: &JobTerms) -> Evidence {
     let geometry = geometry(terms);
-    let mut most = 0u64;
+    let steps = registry::steps(terms.kernel_id, terms.params()).unwrap_or(1);
+    let (mut account, mut written) = (0u64, 0u64);
     let mut first = 0u64;
     let mut reads_any = false;
     for class in geometry.used_classes() {
-        let mut bytes = u64::from(class.cells_per_leaf)
+        let leaf = u64::from(class.cells_per_leaf)
             .saturating_mul(u64::from(class.cell_bytes))
             .saturating_add(depth(terms.shard_leaves).saturating_mul(HASH_BYTES));
-        let reads = registry::reads(terms.kernel_id, terms.params(), first, 0, &mut |read| {
-            reads_any = true;
-            if read.source == SOURCE_LEAVES {
-                return;
+        let mut all_steps = 0u64;
+        for step in 0..steps {
+            let mut bytes = leaf;
+            let reads = registry::step_reads(terms.kernel_id, terms.params(), first, 0, step, &mut |read| {
+                reads_any = true;
+                if read.source == SOURCE_LEAVES {
+                    return;
+                }
+                let input = terms.input.get(usize::from(read.source)).map_or(0, |input| input.bytes);
+                let levels = depth(input.div_ceil(CHUNK_BYTES as u64));
+                // A run in any place is cut into at most so many aligned ones, each with a path.
+                let runs = depth(read.count).saturating_mul(2).saturating_add(1);
+                bytes = bytes
+                    .saturating_add(read.count.saturating_mul(CHUNK_BYTES as u64))
+                    .saturating_add(runs.saturating_mul(levels).saturating_mul(HASH_BYTES));
+            });
+            if reads.is_err() {
+                bytes = MAX_EVIDENCE_BYTES as u64;
+                reads_any = true;
             }
-            let input = terms.input.get(usize::from(read.source)).map_or(0, |input| input.bytes);
-            let levels = depth(input.div_ceil(CHUNK_BYTES as u64));
-            // A run in any place is cut into at most so many aligned ones, each with a path.
-            let runs = depth(read.count).saturating_mul(2).saturating_add(1);
-            bytes = bytes
-                .saturating_add(read.count.saturating_mul(CHUNK_BYTES as u64))
-                .saturating_add(runs.saturating_mul(levels).saturating_mul(HASH_BYTES));
-        });
-        if reads.is_err() {
-            return MAX_EVIDENCE_BYTES as u64;
+            account = account.max(bytes);
+            all_steps = all_steps.saturating_add(bytes);
         }
-        most = most.max(bytes);
+        written = written.max(all_steps);
         first = first.saturating_add(class.cells.div_ceil(u64::from(class.cells_per_leaf).max(1)));
     }
-    if !reads_any && most <= INLINE_BYTES {
-        return 0;
+    if !reads_any && account <= INLINE_BYTES as u64 {
+        return Evidence { account: 0, written: 0, steps };
     }
-    most.saturating_add(EVIDENCE_HEADER_BYTES as u64).min(MAX_EVIDENCE_BYTES as u64)
+    account = account.saturating_add(EVIDENCE_HEADER_BYTES as u64).min(MAX_EVIDENCE_BYTES as u64);
+    Evidence { account, written, steps }
 }
 
-/// Most lamports of all fees of a shard's life: its answers to every cell that may be demanded, and the rest.
+/// Most bytes of the evidence account that answering a cell of a job takes, header included; 0 where every answer is
+/// inline.
+pub fn evidence_bytes(terms: &JobTerms) -> u64 {
+    evidence(terms).account
+}
+
+/// Most bytes of a leaf and its path.
+fn leaf_bytes(terms: &JobTerms) -> u64 {
+    let bytes = |cells: u32, each: u32| u64::from(cells).saturating_mul(u64::from(each));
+    let most = terms.classes().iter().map(|class| bytes(class.cells_per_leaf, class.cell_bytes)).max().unwrap_or(0);
+    most.saturating_add(depth(terms.shard_leaves).saturating_mul(HASH_BYTES))
+}
+
+/// Most lamports of all fees of a shard's life: its answers to every cell that may be demanded and to a few challenges,
+/// the leaves that may have to be posted, and the rest.
 pub fn fees(terms: &JobTerms) -> u64 {
-    let cells = u64::from(terms.samples).saturating_add(u64::from(terms.named));
-    let pieces = evidence_bytes(terms).div_ceil(PIECE_BYTES as u64);
-    let answers = cells.saturating_mul(pieces.saturating_add(ANSWER_TRANSACTIONS));
+    let leaves = match terms.delivery() {
+        Some(DeliveryMode::Ledger) => terms.shard_leaves.min(MAX_DEMANDED_LEAVES as u64),
+        _ => 0,
+    };
+    fees_of(terms, CHALLENGES, leaves)
+}
+
+/// The same without what may never be asked: so much is kept when another shard's evidence is paid for. What is due now is
+/// not left undone for the sake of challenges and leaves that nobody has demanded.
+fn least_fees(terms: &JobTerms) -> u64 {
+    fees_of(terms, 0, 0)
+}
+
+fn fees_of(terms: &JobTerms, challenges: u64, leaves: u64) -> u64 {
+    let cells = u64::from(terms.samples).saturating_add(u64::from(terms.named)).saturating_add(challenges);
+    let of = |count: u64, bytes: u64, steps: u64| {
+        let pieces = bytes.div_ceil(PIECE_BYTES as u64).saturating_add(steps.saturating_mul(2));
+        count.saturating_mul(pieces.saturating_add(ANSWER_TRANSACTIONS))
+    };
+    let evidence = evidence(terms);
+    let cells = of(cells, evidence.written, evidence.steps);
+    let answers = cells.saturating_add(of(leaves, leaf_bytes(terms), 1));
     answers.saturating_add(TRANSACTIONS).saturating_mul(FEE)
 }
 
@@ -185,7 +241,7 @@ impl Context {
         let mut needed = rent;
         for row in self.noted(self.journal.unfinished()).unwrap_or_default() {
             let job = self.job(&row.shard.job).await?;
-            needed = needed.saturating_add(fees(&job.job.terms));
+            needed = needed.saturating_add(least_fees(&job.job.terms));
         }
         let started = Instant::now();
         loop {
@@ -206,7 +262,10 @@ impl Context {
 #[allow(clippy::arithmetic_side_effects, reason = "test code")]
 mod tests {
     use super::*;
-    use assay_client::answer::{Answer, InputData, InputTrees, ShardTree};
+    use assay_client::{
+        answer::{InputData, InputTrees, ShardTree},
+        proof::Proof,
+    };
     use assay_kernels::{escape_time, gemm_i8, kernel::Kernel};
     use assay_settlement::{CostClass, InputTree, Job, rules::draw::Place};
     use bytemuck::Zeroable;
@@ -233,7 +292,7 @@ mod tests {
 
     #[test]
     fn no_evidence_is_larger_than_expected() {
-        for (m, n, k) in [(1, 1, 1), (5, 70, 1_000), (9, 33, 5_000), (3, 7, 32_768)] {
+        for (m, n, k) in [(1, 1, 1), (5, 70, 1_000), (9, 33, 5_000), (3, 7, 32_768), (3, 2, 40_000), (2, 1, 131_071)] {
             let params = gemm_i8::Params { m, n, k };
             let input = |rows: u32| {
                 InputData::new(vec![7; usize::try_from(u64::from(rows) * params.row_bytes()).unwrap()]).unwrap()
@@ -247,15 +306,32 @@ mod tests {
             let most = evidence_bytes(&job.terms);
             for leaf in 0..job.terms.leaves {
                 for cell in 0..u32::try_from((params.elements() - leaf * 64).min(64)).unwrap() {
-                    let answer = Answer::build(&job, 0, &result, &inputs, Place { leaf, cell }).unwrap();
-                    let bytes = answer.evidence_account_bytes().unwrap_or(0) as u64;
+                    let proof = Proof::build(&job, 0, &result, &inputs, Place { leaf, cell }).unwrap();
+                    let bytes = proof.evidence_account_bytes().unwrap_or(0) as u64;
                     assert!(bytes <= most, "{m} {n} {k}: cell {cell} of {leaf} takes {bytes}, expected {most}");
+                    let pieces: usize = proof.parts().iter().map(|part| part.pieces().len() + 1).sum();
+                    // Ten cells may be demanded: their writes and steps, and each account made and closed.
+                    assert!(fees(&job.terms) >= 10 * (pieces as u64 + 2) * FEE, "{m} {n} {k}: {pieces}");
                 }
             }
             assert!(fees(&job.terms) >= 6 * (most / 1_000) * 5_000);
         }
         let image = escape_time::Params { width: 90, height: 90, max_iter: 9, x0: 0, y0: 0, step: 1 };
         assert_eq!(evidence_bytes(&job(escape_time::EscapeTime::ID, &image.to_bytes(), &[]).terms), 0);
+    }
+
+    /// A claim is made with lamports for what may be asked; what is due is paid for without keeping all of that.
+    #[test]
+    fn challenges_and_leaves_are_provided_for() {
+        let image = escape_time::Params { width: 640, height: 90, max_iter: 9, x0: 0, y0: 0, step: 1 };
+        let mut job = job(escape_time::EscapeTime::ID, &image.to_bytes(), &[]);
+        let plain = fees(&job.terms);
+        assert!(plain >= least_fees(&job.terms) + CHALLENGES * FEE);
+        job.terms.delivery = DeliveryMode::Ledger as u8;
+        assert!(fees(&job.terms) >= plain + 64 * FEE);
+        job.terms.shard_leaves = 10;
+        assert!((plain + 10 * FEE..plain + 64 * FEE * 10).contains(&fees(&job.terms)));
+        assert_eq!(least_fees(&job.terms) - TRANSACTIONS * FEE, 6 * (ANSWER_TRANSACTIONS + 2) * FEE);
     }
 
     #[tokio::test]

@@ -9,7 +9,6 @@ use assay_settlement::{
     DrawSeed, JobTerms, Shard, ShardState,
     constants::SEED_KEEP_SECONDS,
     rules::{
-        judgement::unanswered,
         shard::closable,
         time::{Deadline, Now},
     },
@@ -27,6 +26,7 @@ use crate::{
     events::{Action, ShardRef, What},
     fetch::blocking,
     journal::State,
+    step::is_asked,
     troubles::Place,
 };
 
@@ -111,8 +111,11 @@ impl Context {
         for address in closable {
             close_evidence(&self.chain, None, None, &address).await?;
         }
+        // A bond that can't be divided, its vault being frozen, keeps nothing else from being closed.
+        let bonds = self.collect_all_bonds().await;
         self.close_shards().await?;
-        self.close_seeds().await
+        self.close_seeds().await?;
+        bonds
     }
 
     /// Closes evidence accounts that a crash or a lost answer left behind, of shards that nobody works on now.
@@ -132,7 +135,7 @@ impl Context {
     async fn still_demands(self: &Arc<Self>, shard: &ShardRef) -> Result<bool> {
         let Some(account) = self.read_shard(shard).await? else { return Ok(false) };
         let job = self.job(&shard.job).await?;
-        Ok(unanswered(&account, &job.job.terms) != 0)
+        Ok(is_asked(&account, &job.job.terms))
     }
 
     /// Accounts of a type whose rent our key paid.

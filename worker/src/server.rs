@@ -1,6 +1,7 @@
 //! Serving results: the bytes of committed shards and their salted leaf hashes, over HTTP.
 //!
-//! In this version bytes are public: whoever knows a shard's address gets them, which is what lets anyone check them.
+//! In this version bytes are public: whoever knows a shard's address gets them, which is what lets anyone check them. The
+//! server knows nobody, so a job that does not ask for public results gets no other treatment.
 //! Served is only what the journal has as committed; a path is made of a parsed key, never of a caller's text.
 //!
 //! - `GET /v1/shards/{shard}/result`: the shard's bytes, leaf after leaf.

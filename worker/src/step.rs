@@ -2,11 +2,12 @@
 //! before (a crash, a lost answer, a transaction of unknown fate), the next step follows from the chain alone.
 
 use assay_settlement::{
-    JobTerms, Shard, ShardState,
+    Challenge, ChallengeState, Delivery, JobTerms, Shard, ShardState,
     constants::{MAX_CELLS, SEED_HASHES},
     rules::{
+        delivery::{delivered, posting_due},
         draw::Place,
-        judgement::unanswered,
+        judgement::{draw_due, named_due, unanswered},
         shard::{challenge_window, execution_deadline},
         time::Now,
         window::first_slot,
@@ -27,14 +28,46 @@ pub enum Step {
     Release,
     /// Record the seed of the draw window where nobody has, and draw; or roll the window where it aged out.
     Draw,
-    /// Prove these cells.
-    Answer(Vec<Place>),
+    /// Prove these cells and post these leaves, what is due first at the front.
+    Answer(Vec<Demand>),
     /// Collect the price.
     Settle,
     /// Nothing now.
     Wait,
     /// Nothing ever: final.
     End(State),
+}
+
+/// What others asked for that does not lie in the shard's own account.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// Challenges of the shard, whatever their state.
+    pub challenges: Vec<Challenge>,
+    /// The leaves that the renter wants on the ledger.
+    pub delivery: Option<Delivery>,
+}
+
+/// A cell to prove or a leaf to post.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// A cell that was drawn, named or challenged.
+    Cell(Place),
+    /// A leaf, to the ledger.
+    Leaf {
+        /// Its place in the delivery's list.
+        at: u8,
+        /// Its job-wide number.
+        leaf: u64,
+    },
+}
+
+/// Something asked of this provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Demand {
+    /// What.
+    pub wanted: Wanted,
+    /// Until when, unix seconds.
+    pub due: i64,
 }
 
 /// What the chain can't know.
@@ -49,7 +82,7 @@ pub struct Here {
 }
 
 /// The next step for a shard that is or was ours. `shard` is None where there is no account: never claimed, or closed.
-pub fn next(provider: &Pubkey, terms: &JobTerms, shard: Option<&Shard>, here: Here, now: &Now) -> Step {
+pub fn next(provider: &Pubkey, terms: &JobTerms, shard: Option<&Shard>, asked: &Asked, here: Here, now: &Now) -> Step {
     let Some(shard) = shard else { return Step::End(State::GivenBack) };
     if shard.provider != *provider {
         return Step::End(State::GivenBack);
@@ -62,22 +95,45 @@ pub fn next(provider: &Pubkey, terms: &JobTerms, shard: Option<&Shard>, here: He
             Step::Release
         }
         Some(ShardState::Claimed) => Step::Compute,
+        // The renter pays whatever is still open: nothing is to be drawn, answered or posted any more.
+        Some(ShardState::Committed | ShardState::Sampled) if shard.accepted != 0 => Step::Settle,
         // The window closes in minutes, answers have hours: drawing comes first, whatever became of the result.
         Some(ShardState::Committed) if may_draw(shard, now) => Step::Draw,
-        Some(ShardState::Committed | ShardState::Sampled) if !here.has_result => Step::Compute,
-        Some(ShardState::Committed) => match demanded(shard, terms) {
-            cells if cells.is_empty() => Step::Wait,
-            cells => Step::Answer(cells),
-        },
-        Some(ShardState::Sampled) => match demanded(shard, terms) {
-            cells if !cells.is_empty() => Step::Answer(cells),
-            _ if challenge_window(shard, terms).passed(now) => Step::Settle,
-            _ => Step::Wait,
-        },
+        Some(ShardState::Committed | ShardState::Sampled) => {
+            let may_settle = is_proven(shard, terms, now) && is_delivery_over(shard, terms, here, now);
+            match demanded(shard, terms, asked) {
+                _ if may_settle => Step::Settle,
+                _ if !here.has_result => Step::Compute,
+                demands if demands.is_empty() => Step::Wait,
+                demands => Step::Answer(demands),
+            }
+        }
         Some(ShardState::Settled) => Step::End(State::Settled),
         Some(ShardState::Slashed) => Step::End(State::Slashed),
         // A newer program than this worker knows: don't touch it.
         None => Step::Wait,
+    }
+}
+
+/// Whether every gate of settlement but delivery is passed.
+fn is_proven(shard: &Shard, terms: &JobTerms, now: &Now) -> bool {
+    shard.state() == Some(ShardState::Sampled)
+        && unanswered(shard, terms) == 0
+        && shard.open_challenges == 0
+        && challenge_window(shard, terms).passed(now)
+}
+
+/// Whether nothing that this worker could still do changes who gets the price. A late posting counts until the
+/// settlement, so it is tried for as long again as it had, and then the collateral is worth more than waiting.
+fn is_delivery_over(shard: &Shard, terms: &JobTerms, here: Here, now: &Now) -> bool {
+    match delivered(shard, terms, now) {
+        Ok(true) => true,
+        Ok(false) if shard.leaves_posted < shard.leaves_demanded => {
+            let due = posting_due(shard, terms);
+            !here.has_result || now.time >= due.time().saturating_add(i64::from(due.seconds))
+        }
+        Ok(false) => true,
+        Err(_) => false,
     }
 }
 
@@ -104,7 +160,8 @@ pub fn fate(provider: &Pubkey, shard: Option<&Shard>, can_land: bool) -> Fate {
 /// Whether the slot hashes of a committed shard's draw window can be complete.
 pub fn may_draw(shard: &Shard, now: &Now) -> bool {
     let ready = first_slot(shard.window).ok().and_then(|slot| slot.checked_add(SEED_HASHES as u64));
-    shard.state() == Some(ShardState::Committed) && ready.is_some_and(|slot| now.slot >= slot)
+    let waits = shard.state() == Some(ShardState::Committed) && shard.accepted == 0;
+    waits && ready.is_some_and(|slot| now.slot >= slot)
 }
 
 /// Half of the time to commit is gone: giving back costs less now than later.
@@ -113,20 +170,44 @@ fn half_over(shard: &Shard, terms: &JobTerms, now: &Now) -> bool {
     now.time.saturating_sub(shard.claimed_at) >= deadline.time().saturating_sub(shard.claimed_at) / 2
 }
 
-/// The demanded cells that are not answered, each once.
-pub fn demanded(shard: &Shard, terms: &JobTerms) -> Vec<Place> {
-    let open = unanswered(shard, terms);
+/// What is asked of a shard and not done: drawn, named and challenged cells, each once, and leaves to post. What is due
+/// first comes first.
+pub fn demanded(shard: &Shard, terms: &JobTerms, asked: &Asked) -> Vec<Demand> {
     let Some(range) = terms.shard(shard.index) else { return Vec::new() };
-    let mut places = Vec::with_capacity(MAX_CELLS);
-    for (bit, number) in (0u32..).zip(&shard.cells) {
-        if open.checked_shr(bit).unwrap_or(0) & 1 == 1
-            && let Ok(place) = range.place(*number)
-            && !places.contains(&place)
-        {
-            places.push(place);
+    let open = unanswered(shard, terms);
+    let is_open = |bit: u32| open.checked_shr(bit).unwrap_or(0) & 1 == 1;
+    let (drawn, named) = (draw_due(shard, terms).time(), named_due(shard, terms).time());
+    let of_shard = (0u32..).zip(&shard.cells).filter(|(bit, _)| is_open(*bit));
+    let of_shard = of_shard.map(|(bit, number)| (*number, if bit < u32::from(terms.samples) { drawn } else { named }));
+    let challenged = asked.challenges.iter().filter(|challenge| challenge.state() == Some(ChallengeState::Open));
+    let challenged = challenged.map(|challenge| (challenge.cell, challenge.due().time()));
+    let mut demands: Vec<Demand> = Vec::with_capacity(MAX_CELLS);
+    for (number, due) in of_shard.chain(challenged) {
+        let Ok(place) = range.place(number) else { continue };
+        let wanted = Wanted::Cell(place);
+        match demands.iter_mut().find(|demand| demand.wanted == wanted) {
+            // One answer does for all that want the cell.
+            Some(known) => known.due = known.due.min(due),
+            None => demands.push(Demand { wanted, due }),
         }
     }
-    places
+    if let Some(delivery) = &asked.delivery {
+        let due = posting_due(shard, terms).time();
+        let missing = (0u8..delivery.count).zip(&delivery.leaves).filter(|(at, _)| {
+            let bit = delivery.posted.checked_shr(u32::from(*at)).unwrap_or(0);
+            bit & 1 == 0
+        });
+        demands.extend(missing.map(|(at, leaf)| Demand { wanted: Wanted::Leaf { at, leaf: *leaf }, due }));
+    }
+    demands.sort_by_key(|demand| demand.due);
+    demands
+}
+
+/// Whether anything is asked of a shard that its own account tells of.
+pub fn is_asked(shard: &Shard, terms: &JobTerms) -> bool {
+    let works = matches!(shard.state(), Some(ShardState::Committed | ShardState::Sampled)) && shard.accepted == 0;
+    let leaves = shard.leaves_posted < shard.leaves_demanded;
+    works && (unanswered(shard, terms) != 0 || shard.open_challenges > 0 || leaves)
 }
 
 /// The journal's state for what the chain says of a shard that is ours.

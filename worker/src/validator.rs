@@ -10,7 +10,7 @@ use std::{
 use anchor_lang::Discriminator;
 use assay_client::accounts::decode;
 use assay_kernels::executor::Backend;
-use assay_settlement::{Job, Provider, Shard, ShardState, rules::time::Now};
+use assay_settlement::{Challenge, Job, Provider, Shard, ShardState, rules::time::Now};
 use solana_pubkey::Pubkey;
 use solana_rpc_client_api::filter::{Memcmp, RpcFilterType};
 use tokio::{
@@ -32,6 +32,7 @@ use crate::{
     wake::watch,
 };
 
+mod bonds;
 mod check;
 mod cranks;
 
@@ -86,12 +87,13 @@ impl ValidatorHandle {
     }
 }
 
-/// What is done with a shard. The two never wait for each other: a provider that serves slowly delays its check, not
-/// its slashing.
+/// What is done with a shard, or with a challenge of this key. They never wait for each other: a provider that serves
+/// slowly delays its check, not its slashing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Work {
     Check,
     Crank,
+    Bond,
 }
 
 /// Why a shard is not looked at for a while.
@@ -137,6 +139,8 @@ pub(crate) struct Seen {
     pub shard: ShardRef,
     pub account: Shard,
     pub job: Arc<JobContext>,
+    /// Its challenges that are not closed.
+    pub challenges: Vec<Challenge>,
 }
 
 impl Validator {
@@ -199,7 +203,7 @@ impl Validator {
     async fn run(self: Arc<Self>) {
         let stop = self.stop.clone();
         let wake = Arc::new(Notify::new());
-        let patterns = vec![vec![(0, Shard::DISCRIMINATOR.to_vec())]];
+        let patterns = vec![vec![(0, Shard::DISCRIMINATOR.to_vec())], vec![(0, Challenge::DISCRIMINATOR.to_vec())]];
         self.tasks.spawn(watch(self.config.cluster.clone(), patterns, wake.clone(), stop.clone()));
         let gather = GATHER.min(self.config.poll);
         // Trouble that is of no shard.
@@ -255,12 +259,17 @@ impl Validator {
     /// One look at every shard in work.
     async fn round(self: &Arc<Self>) -> Result<()> {
         let now = self.chain.now().await?;
-        let seen = self.shards().await?;
+        let challenges = self.chain.reader.challenges().await?;
+        let seen = self.shards(&challenges).await?;
+        let mine: Vec<_> = challenges.into_iter().filter(|(_, c)| c.challenger == self.chain.me()).collect();
         let present: HashSet<Pubkey> = seen.iter().map(|seen| seen.shard.shard).collect();
         lock(&self.checked).retain(|shard, _| present.contains(shard));
-        lock(&self.later).retain(|(shard, _), _| present.contains(shard) || *shard == self.config.market);
+        let bonds: HashSet<Pubkey> = mine.iter().map(|(address, _)| *address).collect();
+        lock(&self.later)
+            .retain(|(key, _), _| present.contains(key) || bonds.contains(key) || *key == self.config.market);
         let jobs: HashSet<Pubkey> = seen.iter().map(|seen| seen.shard.job).collect();
         lock(&self.jobs).retain(|job, _| jobs.contains(job));
+        self.look_at_bonds(mine);
         for seen in seen {
             let seen = Arc::new(seen);
             for work in [Work::Crank, Work::Check] {
@@ -286,6 +295,7 @@ impl Validator {
         let wanted = match work {
             Work::Check => self.wants_check(seen),
             Work::Crank => self.wants_crank(seen, now),
+            Work::Bond => false,
         };
         if !wanted || !self.is_due(&key) {
             return None;
@@ -295,7 +305,7 @@ impl Validator {
         let of_provider = busy.iter().filter(|((_, other), p)| *other == work && **p == seen.account.provider).count();
         let crowded = match work {
             Work::Check => same >= CHECKS || of_provider >= CHECKS_PER_PROVIDER,
-            Work::Crank => same >= CRANKS,
+            Work::Crank | Work::Bond => same >= CRANKS,
         };
         if crowded || busy.contains_key(&key) {
             return None;
@@ -315,6 +325,7 @@ impl Validator {
     async fn look_at(self: &Arc<Self>, seen: &Seen, work: Work, now: &Now) {
         let key = (seen.shard.shard, work);
         let done = match work {
+            Work::Bond => Ok(()),
             Work::Crank => self.crank(seen, now).await,
             Work::Check => self.check(seen).await.map(|()| {
                 lock(&self.checked).insert(seen.shard.shard, seen.account.root);
@@ -341,7 +352,7 @@ impl Validator {
     }
 
     /// Shards of the market (or of the jobs given) that something can still happen to.
-    async fn shards(&self) -> Result<Vec<Seen>> {
+    async fn shards(&self, challenges: &[(Pubkey, Challenge)]) -> Result<Vec<Seen>> {
         let mut seen = Vec::new();
         for state in [ShardState::Claimed, ShardState::Committed, ShardState::Sampled, ShardState::Slashed] {
             let filters = vec![
@@ -358,7 +369,9 @@ impl Validator {
                 }
                 let job = self.job(&account.job).await?;
                 if job.job.terms.market == self.config.market {
-                    seen.push(Seen { shard: shard_ref(account.job, account.index), account, job });
+                    let of_it = challenges.iter().filter(|(_, challenge)| challenge.shard == address);
+                    let challenges = of_it.map(|(_, challenge)| *challenge).collect();
+                    seen.push(Seen { shard: shard_ref(account.job, account.index), account, job, challenges });
                 }
             }
         }

@@ -5,14 +5,14 @@
 use std::collections::BTreeMap;
 
 use assay_settlement::{
-    CostClass, Job, Provider, Shard, ShardState,
+    Challenge, ChallengeState, CostClass, Delivery, DeliveryMode, Job, Provider, Shard, ShardState,
     rules::{self, judgement::Verdict, shard::Claim, time::Now},
     seeds,
 };
 use assay_worker::{
     events::ShardRef,
     journal::{Journal, Obligation, Sent, State},
-    step::{Fate, Here, Step, fate, next, state_of},
+    step::{Asked, Fate, Here, Step, Wanted, fate, next, state_of},
 };
 use bytemuck::Zeroable;
 use proptest::prelude::*;
@@ -44,6 +44,8 @@ struct World {
     provider_key: Pubkey,
     provider: Provider,
     account: Option<Shard>,
+    challenges: Vec<Challenge>,
+    delivery: Option<Delivery>,
     seed: Option<u64>,
     /// The result lies on disk.
     file: bool,
@@ -64,6 +66,7 @@ impl World {
         (t.price_start, t.price_max, t.expires_at) = (1_000, 1_000, 10_000_000);
         (t.execute_seconds, t.challenge_seconds, t.response_seconds) = (600, 300, 43_200);
         (t.collateral_bps, t.amplification_bps, t.samples, t.fee_bps, t.expiry_bps) = (15_000, 10_000, 3, 200, 2_500);
+        (t.bond, t.answer_transactions, t.delivery, t.post_per_kib) = (50, 3, DeliveryMode::Ledger as u8, 10);
         job.terms_hash = job.terms.hash();
         let mut provider = Provider::zeroed();
         (provider.staked, provider.operators[0]) = (1_000_000, key(9));
@@ -78,6 +81,8 @@ impl World {
             provider_key: key(2),
             provider,
             account: None,
+            challenges: Vec::new(),
+            delivery: None,
             seed: None,
             file: false,
             now,
@@ -106,6 +111,41 @@ impl World {
         self.journal.set_sent(&self.shard.shard, &sent).unwrap();
     }
 
+    /// What the worker finds besides the shard's account.
+    fn asked(&self) -> Asked {
+        let Some(shard) = self.account else { return Asked::default() };
+        let challenges = if shard.open_challenges > 0 { self.challenges.clone() } else { Vec::new() };
+        Asked { challenges, delivery: self.delivery.filter(|_| shard.leaves_posted < shard.leaves_demanded) }
+    }
+
+    /// What others do: anyone challenges a cell, the renter demands leaves, the renter accepts. Where the program refuses
+    /// nothing happens.
+    fn disturb(&mut self, what: u8) {
+        let World { job, provider, account: Some(shard), now, .. } = self else { return };
+        match what {
+            0..64 => {
+                if self.challenges.iter().any(|c| c.cell == u64::from(what) && c.state == ChallengeState::Open as u8) {
+                    return;
+                }
+                let mut challenge = Challenge::zeroed();
+                let (cell, by) = (u64::from(what), key(30));
+                if rules::challenge::open(job, provider, shard, &mut challenge, &by, cell, now).is_ok() {
+                    self.challenges.push(challenge);
+                }
+            }
+            64..72 => {
+                let mut delivery = Delivery::zeroed();
+                let leaves: Vec<u64> = (0..=u64::from(what - 64)).collect();
+                let renter = job.renter;
+                if rules::delivery::demand(job, shard, &mut delivery, &renter, &leaves, now).is_ok() {
+                    self.delivery = Some(delivery);
+                }
+            }
+            72 => drop(rules::shard::accept(shard)),
+            _ => {}
+        }
+    }
+
     /// The chain's part of a step, by the program's rules.
     fn land(&mut self, step: &Step) {
         let World { job, provider, now, .. } = self;
@@ -124,12 +164,25 @@ impl World {
                 let window = shard.window;
                 rules::shard::draw(shard, &job.terms, &self.shard.shard, window, &[3; 32], now).unwrap();
             }
-            Step::Answer(cells) => {
-                for place in cells {
-                    let number = place.leaf * 8 + u64::from(place.cell);
-                    let verdict =
-                        rules::judgement::adjudicate(shard, &job.terms, number, true, None, &key(9), now).unwrap();
-                    assert_eq!(verdict, Verdict::Answered);
+            Step::Answer(demands) => {
+                assert!(demands.is_sorted_by_key(|demand| demand.due));
+                for demand in demands {
+                    assert!(demand.due > now.time, "late: {demand:?}");
+                    match demand.wanted {
+                        Wanted::Cell(place) => {
+                            let number = place.leaf * 8 + u64::from(place.cell);
+                            let is_it = |c: &&mut Challenge| c.cell == number && c.state == ChallengeState::Open as u8;
+                            let challenge = self.challenges.iter_mut().find(is_it);
+                            let verdict =
+                                rules::judgement::adjudicate(shard, &job.terms, number, true, challenge, &key(9), now);
+                            assert_eq!(verdict, Ok(Verdict::Answered));
+                        }
+                        Wanted::Leaf { at, leaf } => {
+                            let delivery = self.delivery.as_mut().unwrap();
+                            assert_eq!(rules::delivery::demanded_leaf(delivery, at), Ok(leaf));
+                            rules::delivery::post(shard, delivery, &job.terms, at, 16).unwrap();
+                        }
+                    }
                 }
             }
             Step::Settle => {
@@ -179,7 +232,8 @@ impl World {
 
     fn drive(&mut self, row: &Obligation, death: Death) {
         let here = Here { has_result: self.file && row.root.is_some(), ..Here::default() };
-        let step = next(&self.provider_key, &self.job.terms, self.account.as_ref(), here, &self.now);
+        let asked = self.asked();
+        let step = next(&self.provider_key, &self.job.terms, self.account.as_ref(), &asked, here, &self.now);
         match &step {
             Step::Wait => {}
             Step::End(state) => assert!(self.journal.advance(&self.shard.shard, *state).unwrap()),
@@ -229,15 +283,16 @@ proptest! {
 
     #[test]
     fn killed_anywhere_it_still_settles_once(
-        rounds in proptest::collection::vec((death(), 0u64..200, any::<bool>()), 0..40),
+        rounds in proptest::collection::vec((death(), 0u64..200, any::<bool>(), 0u8..76), 0..40),
         lost_file in proptest::option::of(0usize..40),
     ) {
         let mut world = World::new();
-        for (i, (death, slots, expire)) in rounds.into_iter().enumerate() {
+        for (i, (death, slots, expire, disturbance)) in rounds.into_iter().enumerate() {
             if lost_file == Some(i) {
                 world.file = false;
             }
             world.round(death);
+            world.disturb(disturbance);
             world.pass(slots);
             if expire {
                 world.expire();
@@ -251,7 +306,13 @@ proptest! {
         prop_assert_eq!(world.row().unwrap().state, State::Settled);
         prop_assert_eq!(world.settled, 1);
         prop_assert_eq!((world.provider.active, world.provider.locked, world.provider.settled), (0, 0, 1));
-        prop_assert_eq!(world.provider.staked + world.rolled + world.penalties, 1_000_000 + 980);
+        let shard = world.account.unwrap();
+        // Each leaf is 16 bytes, paid as a KiB.
+        let posted = u64::from(shard.leaves_posted) * 10;
+        prop_assert_eq!(world.provider.staked + world.rolled + world.penalties, 1_000_000 + 980 + posted);
+        let open = world.challenges.iter().any(|c| c.state == ChallengeState::Open as u8);
+        prop_assert!(shard.accepted != 0 || (!open && shard.leaves_posted == shard.leaves_demanded));
+        prop_assert!(world.challenges.iter().all(|c| c.state != ChallengeState::Won as u8));
         prop_assert!(world.journal.unfinished().unwrap().is_empty());
     }
 
@@ -378,15 +439,16 @@ fn drawing_comes_before_computing_and_troubles_release_nothing() {
     let mut world = World::new();
     let mut shard = Shard::zeroed();
     (shard.provider, shard.state, shard.window) = (world.provider_key, ShardState::Committed as u8, 200);
-    let step =
-        |world: &World, shard: &Shard, here| next(&world.provider_key, &world.job.terms, Some(shard), here, &world.now);
+    let step = |world: &World, shard: &Shard, here| {
+        next(&world.provider_key, &world.job.terms, Some(shard), &Asked::default(), here, &world.now)
+    };
     let lost = Here::default();
     world.now.slot = 200 * 64 + 11;
     assert_eq!(step(&world, &shard, lost), Step::Compute);
     world.now.slot = 200 * 64 + 12;
     assert_eq!(step(&world, &shard, lost), Step::Draw);
     assert_eq!(step(&world, &shard, Here { has_result: true, ..lost }), Step::Draw);
-    shard.state = ShardState::Sampled as u8;
+    (shard.state, shard.committed_at) = (ShardState::Sampled as u8, world.now.time);
     assert_eq!(step(&world, &shard, lost), Step::Compute);
 
     (shard.state, shard.claimed_at) = (ShardState::Claimed as u8, world.now.time - 500);

@@ -7,7 +7,7 @@ use assay_client::Cluster;
 use assay_kernels::registry;
 use assay_settlement::{CostClass, EXPERIMENTAL, Job, Market, PAUSED, Provider, Shard, ShardState, rules::time::Now};
 use assay_worker::{
-    ProviderConfig,
+    AcceptAttested, ProviderConfig,
     effort::Speeds,
     eligibility::{Offer, Skip, View, order},
 };
@@ -113,6 +113,32 @@ fn every_reason_not_to_claim() {
     assert_eq!(World::judge(|w| w.job.terms.params[0] = 65), Err(Skip::KernelDiffers));
     assert_eq!(World::judge(|w| w.config.min_price = 701), Err(Skip::PriceTooLow { price: 700, minimum: 701 }));
     assert_eq!(World::judge(|w| w.provider.locked = 951), Err(Skip::NotEnoughStake { free: 1_049, needed: 1_050 }));
+}
+
+/// Where an attestor decides about the price, by what its silence means; and what this version does not know.
+#[test]
+fn deliveries_that_are_taken() {
+    let judge = |delivery: u8, silence: u8, accepted: AcceptAttested| {
+        World::judge(|w| {
+            (w.job.terms.delivery, w.job.terms.silence) = (delivery, silence);
+            w.config.accept_attested = accepted;
+        })
+        .map(drop)
+    };
+    use AcceptAttested::{All, No, PayOnSilence};
+    assert_eq!(AcceptAttested::default(), PayOnSilence);
+    for accepted in [No, PayOnSilence, All] {
+        assert_eq!((judge(0, 0, accepted), judge(1, 0, accepted)), (Ok(()), Ok(())));
+        for unknown in [judge(3, 0, accepted), judge(2, 2, accepted)] {
+            assert_eq!(unknown, Err(Skip::UnknownTerms));
+        }
+    }
+    let refused = |pays_on_silence| Err(Skip::Attested { pays_on_silence });
+    assert_eq!((judge(2, 0, No), judge(2, 1, No)), (refused(true), refused(false)));
+    assert_eq!((judge(2, 0, PayOnSilence), judge(2, 1, PayOnSilence)), (Ok(()), refused(false)));
+    assert_eq!((judge(2, 0, All), judge(2, 1, All)), (Ok(()), Ok(())));
+    assert!(World::judge(|w| w.job.terms.flags = 3).is_ok());
+    assert_eq!(World::judge(|w| w.job.terms.flags = 4), Err(Skip::UnknownTerms));
 }
 
 /// A renter who leaves too little time would get the penalty of every claim.

@@ -138,6 +138,7 @@ pub async fn submit(
         execute_seconds: EXECUTE_SECONDS,
         life_seconds: LIFE_SECONDS,
         reserved_for,
+        terms: submit::Terms::default(),
     };
     let locator = if work.inputs.is_empty() { "" } else { store };
     let created = submit::create(context, &parties.renter, &parties.market, &work, &deal, locator).await?;

@@ -1,12 +1,16 @@
 //! `assay job cancel` and `assay job close`: taking back what is the renter's.
 
 use crate::{
-    context::{Context, MarketAt},
+    context::Context,
     error::{CliError, Exit, Result},
-    job::find,
+    job::{challenge::move_bond, market_of, own},
 };
 use assay_client::{ix, token};
-use assay_settlement::state::{Job, JobState};
+use assay_settlement::{
+    rules::{challenge::returnable, shard::closable},
+    state::{ChallengeState, Job, JobState},
+};
+use solana_instruction::Instruction;
 use solana_keypair::Keypair;
 use solana_pubkey::Pubkey;
 use solana_signature::Signature;
@@ -15,17 +19,10 @@ use solana_signer::Signer;
 /// Shard accounts that are closed in one transaction: each takes one account and one instruction.
 const CLOSES_PER_TRANSACTION: usize = 8;
 
-async fn own_job(context: &Context<'_>, owner: &Keypair, address: &Pubkey) -> Result<Job> {
-    let job = find(context, address).await?;
-    if job.renter != owner.pubkey() {
-        let text = format!(
-            "job {address} belongs to {}, not to {}. Nothing was sent or paid. Check --keypair",
-            job.renter,
-            owner.pubkey()
-        );
-        return Err(CliError::new(Exit::Refused, "not-your-job", text));
-    }
-    Ok(job)
+/// Makes the associated token account of a job's renter unless it exists; and its address.
+fn purse(job: &Job, owner: &Pubkey) -> (Instruction, Pubkey) {
+    let (program, mint) = (&job.terms.token_program, &job.terms.mint);
+    (token::create_associated_of(program, *owner, owner, mint), token::associated_of(program, owner, mint))
 }
 
 /// Moves to the renter what no shard needs. None when there is nothing to move.
@@ -33,7 +30,7 @@ async fn own_job(context: &Context<'_>, owner: &Keypair, address: &Pubkey) -> Re
 /// # Errors
 /// The chain can't be reached or refuses.
 pub async fn refund(context: &Context<'_>, owner: &Keypair, address: &Pubkey) -> Result<Option<(Signature, u64)>> {
-    let job = own_job(context, owner, address).await?;
+    let job = own(context, owner, address).await?;
     let now = context.reader.now().await?;
     let vault = context.reader.rpc().account(&job.vault).await?;
     let held = vault.and_then(|account| token::amount(&account.data)).unwrap_or(0);
@@ -43,11 +40,8 @@ pub async fn refund(context: &Context<'_>, owner: &Keypair, address: &Pubkey) ->
         return Ok(None);
     }
     let key = owner.pubkey();
-    let mint = job.terms.mint;
-    let instructions = [
-        token::create_associated(key, &key, &mint),
-        ix::withdraw_refund(address, &job, token::associated(&key, &mint)),
-    ];
+    let (make, purse) = purse(&job, &key);
+    let instructions = [make, ix::withdraw_refund(address, &job, purse)];
     Ok(Some((context.send(&instructions, &[owner]).await?, free)))
 }
 
@@ -57,14 +51,13 @@ pub async fn refund(context: &Context<'_>, owner: &Keypair, address: &Pubkey) ->
 /// Not this renter's job, or the chain can't be reached or refuses.
 pub async fn cancel(context: &Context<'_>, address: &Pubkey) -> Result<()> {
     let owner = context.keypair()?;
-    let job = own_job(context, &owner, address).await?;
+    let job = own(context, &owner, address).await?;
     let cancelled = match job.state() {
         JobState::Open => Some(context.send(&[ix::cancel_job(owner.pubkey(), *address)], &[&*owner]).await?),
         JobState::Cancelled => None,
     };
     let refunded = refund(context, &owner, address).await?;
-    let data = context.reader.market(&job.terms.market).await?;
-    let market = MarketAt { address: job.terms.market, data };
+    let market = market_of(context, &job).await?;
     let amount = refunded.map_or(0, |(_, amount)| amount);
     context.console.say(format!(
         "job {address} takes no more claims; {} tokens refunded. Shards in work go on and are paid.",
@@ -86,6 +79,40 @@ pub struct Closed {
     pub signature: Signature,
     /// Shard accounts that were closed.
     pub shards: u32,
+    /// Challenges that were closed, their bonds moved.
+    pub challenges: u32,
+    /// Lists of demanded leaves that were closed.
+    pub deliveries: u32,
+}
+
+/// Ends what hangs on a terminal job's shards: divides and returns bonds, closes lists of demanded leaves. Returns how many
+/// of each.
+async fn close_around(context: &Context<'_>, owner: &Keypair, address: &Pubkey, job: &Job) -> Result<(u32, u32)> {
+    let market = market_of(context, job).await?;
+    let shards = context.reader.shards_of_job(address).await?;
+    let (mut challenges, mut deliveries) = (0u32, 0u32);
+    for (key, challenge) in context.reader.challenges_of_job(address).await? {
+        let answered = challenge.state() == Some(ChallengeState::Answered);
+        let shard = shards.iter().find(|(shard, _)| *shard == challenge.shard).map(|(_, shard)| shard);
+        if !answered && returnable(&challenge, shard).is_err() {
+            continue;
+        }
+        match move_bond(context, owner, &market, &key, &challenge, job).await {
+            Ok(_) => challenges = challenges.saturating_add(1),
+            // A bond that can't go back to its challenger keeps the job from nothing; an answered one does.
+            Err(error) if answered => return Err(error),
+            Err(error) => context.console.note(format!("challenge {key} stays: {}", error.message)),
+        }
+    }
+    for (_, delivery) in context.reader.deliveries_of_job(address).await? {
+        let shard = shards.iter().find(|(shard, _)| *shard == delivery.shard);
+        if let Some((_, shard)) = shard {
+            let close = ix::close_delivery(address, shard.index, delivery.rent_payer);
+            context.send(&[close], &[owner]).await?;
+            deliveries = deliveries.saturating_add(1);
+        }
+    }
+    Ok((challenges, deliveries))
 }
 
 /// Closes a terminal job and its shards' accounts: fees to the treasury, the rest to the renter, rents to their payers.
@@ -93,7 +120,7 @@ pub struct Closed {
 /// # Errors
 /// A job in which something can still happen (`job-not-finished`, exit code 9), or the chain can't be reached.
 pub async fn close_all(context: &Context<'_>, owner: &Keypair, address: &Pubkey) -> Result<Closed> {
-    let job = own_job(context, owner, address).await?;
+    let job = own(context, owner, address).await?;
     let now = context.reader.now().await?;
     if !job.terminal(&now) {
         let text = format!(
@@ -103,7 +130,16 @@ pub async fn close_all(context: &Context<'_>, owner: &Keypair, address: &Pubkey)
         );
         return Err(CliError::new(Exit::NotReady, "job-not-finished", text));
     }
+    let (challenges, deliveries) = close_around(context, owner, address, &job).await?;
     let shards = context.reader.shards_of_job(address).await?;
+    let open: Vec<u32> =
+        shards.iter().filter(|(_, shard)| !closable(shard, &job, &now)).map(|(_, shard)| shard.index).collect();
+    if !open.is_empty() {
+        let text = format!(
+            "of shards {open:?} something is still owed: a bounty waits for whoever proved the fault, 30 days at most, or a vault is frozen. Nothing is lost; try again later. `assay job cancel` takes back what is free now"
+        );
+        return Err(CliError::new(Exit::NotReady, "shards-owe", text));
+    }
     for some in shards.chunks(CLOSES_PER_TRANSACTION) {
         let closes: Vec<_> =
             some.iter().map(|(_, shard)| ix::close_shard(address, shard.index, shard.rent_payer)).collect();
@@ -111,13 +147,10 @@ pub async fn close_all(context: &Context<'_>, owner: &Keypair, address: &Pubkey)
     }
     let data = context.reader.market(&job.terms.market).await?;
     let key = owner.pubkey();
-    let mint = job.terms.mint;
-    let instructions = [
-        token::create_associated(key, &key, &mint),
-        ix::close_job(address, &job, &job.terms.market, &data, token::associated(&key, &mint)),
-    ];
+    let (make, purse) = purse(&job, &key);
+    let instructions = [make, ix::close_job(address, &job, &job.terms.market, &data, purse)];
     let signature = context.send(&instructions, &[owner]).await?;
-    Ok(Closed { signature, shards: u32::try_from(shards.len()).unwrap_or(u32::MAX) })
+    Ok(Closed { signature, shards: u32::try_from(shards.len()).unwrap_or(u32::MAX), challenges, deliveries })
 }
 
 /// Runs `assay job close`.
@@ -132,5 +165,7 @@ pub async fn close(context: &Context<'_>, address: &Pubkey) -> Result<()> {
         "job": address.to_string(),
         "signature": closed.signature.to_string(),
         "shards": closed.shards,
+        "challenges": closed.challenges,
+        "deliveries": closed.deliveries,
     }))
 }

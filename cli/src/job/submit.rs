@@ -1,7 +1,7 @@
 //! `assay job submit`: quote, upload, escrow.
 
 use crate::{
-    args::{EscapeTime, GemmI8, Offer, SubmitCommand},
+    args::{self, EscapeTime, GemmI8, Offer, SubmitCommand},
     context::{Context, MarketAt},
     error::{CliError, Exit, Result},
     npy, store, view,
@@ -13,7 +13,7 @@ use assay_settlement::{
     constants::{MAX_WATCH_KEYS, NOBODY, URL_BYTES},
     instructions::JobRequest,
     seeds,
-    state::{DeliveryMode, InputTree, Job, PAUSED, Silence},
+    state::{DeliveryMode, InputTree, Job, PAUSED, PUBLIC_RESULTS, RENTER_CHALLENGES, Silence},
 };
 use serde::Serialize;
 use solana_keypair::Keypair;
@@ -40,11 +40,70 @@ pub struct Quote {
     pub result_bytes: u64,
     /// What comes back, when.
     pub refund: &'static str,
+    /// What delivery means for the price.
+    pub delivery: &'static str,
 }
 
 const REFUND: &str = "Shards that nobody claims are refunded when the job expires or is cancelled; of a shard that is claimed below the \
     maximum the difference is yours; a shard that is proven wrong or not proven in time is refunded in full, with compensation out of the provider's \
     collateral. The market's fee comes out of the provider's price. Network fees (fractions of a cent) are not refunded.";
+
+/// How it is decided whether the result arrived, who may challenge, and who is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// How delivery decides who gets the price.
+    pub delivery: DeliveryMode,
+    /// What the attestor's silence means.
+    pub silence: Silence,
+    /// The attestor, under attested delivery.
+    pub attestor: Option<Pubkey>,
+    /// `RENTER_CHALLENGES`, `PUBLIC_RESULTS`.
+    pub flags: u8,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { delivery: DeliveryMode::None, silence: Silence::Pay, attestor: None, flags: 0 }
+    }
+}
+
+impl Terms {
+    fn of(offer: &Offer) -> Result<Self> {
+        let delivery = match offer.delivery {
+            args::Delivery::None => DeliveryMode::None,
+            args::Delivery::Ledger => DeliveryMode::Ledger,
+            args::Delivery::Attested => DeliveryMode::Attested,
+        };
+        let attested = delivery == DeliveryMode::Attested;
+        if attested != offer.attestor.is_some() || (offer.silence.is_some() && !attested) {
+            return Err(CliError::usage(
+                "--delivery attested takes --attestor, and --attestor and --silence are for --delivery attested only. Nothing was sent or paid",
+            ));
+        }
+        let silence = match offer.silence {
+            Some(args::Silence::Refund) => Silence::Refund,
+            Some(args::Silence::Pay) | None => Silence::Pay,
+        };
+        let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
+        let flags = flag(offer.only_renter_challenges, RENTER_CHALLENGES) | flag(offer.public_results, PUBLIC_RESULTS);
+        Ok(Self { delivery, silence, attestor: offer.attestor, flags })
+    }
+
+    fn words(&self) -> &'static str {
+        match (self.delivery, self.silence) {
+            (DeliveryMode::None, _) => "Delivery is not asked: a shard is paid once it is proven.",
+            (DeliveryMode::Ledger, _) => {
+                "While a shard can be challenged you can have up to 64 of its leaves posted to the chain, prepaid (`assay job demand-leaves`); if one is missing when it is due, the shard's price comes back to you."
+            }
+            (DeliveryMode::Attested, Silence::Pay) => {
+                "A shard is paid unless its attestor says in time that the result did not arrive."
+            }
+            (DeliveryMode::Attested, Silence::Refund) => {
+                "A shard is paid only if its attestor says in time that the result arrived. Few providers take such jobs."
+            }
+        }
+    }
+}
 
 /// A job that was created.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +131,8 @@ pub struct Deal {
     pub life_seconds: u32,
     /// Provider account that alone may claim; none for anyone.
     pub reserved_for: Option<Pubkey>,
+    /// Delivery, challenges, serving.
+    pub terms: Terms,
 }
 
 impl Deal {
@@ -93,6 +154,7 @@ impl Deal {
             execute_seconds: offer.execute,
             life_seconds: offer.life,
             reserved_for: offer.reserved_for,
+            terms: Terms::of(offer)?,
         })
     }
 }
@@ -169,6 +231,7 @@ pub async fn quote(context: &Context<'_>, work: &Work, deal: &Deal) -> Result<Qu
         input_bytes,
         result_bytes: work.result_bytes(),
         refund: REFUND,
+        delivery: deal.terms.words(),
     })
 }
 
@@ -176,7 +239,7 @@ fn show(context: &Context<'_>, market: &MarketAt, work: &Work, quote: &Quote) {
     context.console.note(format!(
         "{}: {} shards of {} leaves, {} bytes of result, {} bytes of input to upload\n\
          price of a shard: from {} to at most {} tokens\n\
-         worst-case total: {} tokens in escrow, {} lamports of rent that come back\n{}",
+         worst-case total: {} tokens in escrow, {} lamports of rent that come back\n{}\n{}",
         work.kernel.name(),
         quote.shards,
         work.shard_leaves,
@@ -187,6 +250,7 @@ fn show(context: &Context<'_>, market: &MarketAt, work: &Work, quote: &Quote) {
         market.show(quote.escrow),
         quote.rent_lamports,
         quote.refund,
+        quote.delivery,
     ));
 }
 
@@ -235,12 +299,12 @@ pub async fn create(
             .map(|input| InputTree { root: input.root, bytes: input.bytes.len() as u64 })
             .collect(),
         params: work.params.clone(),
-        delivery: DeliveryMode::None as u8,
-        silence: Silence::Pay as u8,
-        attestor: NOBODY,
-        flags: 0,
+        delivery: deal.terms.delivery as u8,
+        silence: deal.terms.silence as u8,
+        attestor: deal.terms.attestor.unwrap_or(NOBODY),
+        flags: deal.terms.flags,
     };
-    let source = token::associated(&key, &market.data.mint);
+    let source = market.purse(&key);
     let address = seeds::job(&key, nonce);
     let instruction = ix::create_job(key, key, &market.address, &market.data, &kernel, &kernel_data, source, request);
     let signature = context.send(&[instruction], &[owner]).await.map_err(|mut error| {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use assay_client::{
     accounts::text,
     answer::{InputTrees, ShardTree, geometry},
+    ix,
+    proof::Proof,
 };
 use assay_settlement::{Shard, ShardState, error::AssayError, rules::draw::Place};
 use rand::Rng;
@@ -89,6 +91,15 @@ impl Validator {
     ) -> Result<()> {
         let shard = seen.shard;
         self.events.tell(Some(shard), None, What::Forged { leaf: place.leaf, cell: place.cell });
+        // Evidence accounts are read with their owner's signature; what goes inline anyone can take and send first.
+        if self.config.challenge_first
+            && let Proof::Once(answer) = Proof::build(&seen.job.job, shard.index, result, inputs, place)?
+            && answer.evidence.is_none()
+        {
+            let me = self.chain.me();
+            let judge = ix::adjudicate(me, &shard.job, &seen.job.job, shard.index, None, answer.args);
+            self.challenge_first(seen, place, judge).await;
+        }
         let judged = match adjudicate(&self.chain, None, &seen.job.job, shard, result, inputs, place).await {
             // The verifier found the cell right, and nobody had demanded it.
             Err(error) if refusal(&error) == Some(AssayError::NotDemanded) => {
@@ -103,7 +114,7 @@ impl Validator {
         };
         let bounty = if account.bounty_to == self.chain.me() { account.owed_bounty } else { 0 };
         self.events.tell(Some(shard), Some(judged.signature), What::Convicted { bounty });
-        self.collect(&Seen { shard, account, job: seen.job.clone() }).await
+        self.collect(&seen.with(account)).await
     }
 }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use assay_client::{ix, token};
 use assay_settlement::{
-    JobTerms, Shard, ShardState,
+    Challenge, ChallengeState, JobTerms, Shard, ShardState,
     rules::{
+        delivery::delivered,
         judgement::{draw_due, named_due, unanswered},
         shard::{challenge_window, execution_deadline},
         time::Now,
@@ -25,6 +26,25 @@ use crate::{
 /// Entries of the SlotHashes sysvar; skipped slots have none, so that it may reach further back.
 const KEPT_SLOTS: u64 = 512;
 
+impl Seen {
+    /// The same shard, as it was read just now.
+    pub(super) fn with(&self, account: Shard) -> Self {
+        Self { shard: self.shard, account, job: self.job.clone(), challenges: self.challenges.clone() }
+    }
+
+    /// An open challenge that is past its due time.
+    fn late_challenge(&self, now: &Now) -> Option<&Challenge> {
+        let accepted = self.account.accepted != 0;
+        let late = |c: &&Challenge| c.state() == Some(ChallengeState::Open) && c.due().passed(now);
+        self.challenges.iter().find(late).filter(|_| !accepted)
+    }
+
+    /// Whether anything demanded may be past its due time.
+    fn is_late(&self, now: &Now) -> bool {
+        is_late(&self.account, &self.job.job.terms, now) || self.late_challenge(now).is_some()
+    }
+}
+
 impl Validator {
     async fn turn(
         &self,
@@ -40,11 +60,10 @@ impl Validator {
         let (account, terms, cranks) = (&seen.account, &seen.job.job.terms, self.config.cranks);
         match account.state() {
             Some(ShardState::Claimed) => cranks.expire && execution_deadline(account, terms).passed(now),
-            Some(ShardState::Committed) => {
-                (cranks.slash_unanswered && is_late(account, terms, now)) || (cranks.roll && may_be_old(account, now))
-            }
-            Some(ShardState::Sampled) => {
-                (cranks.slash_unanswered && is_late(account, terms, now))
+            Some(ShardState::Committed | ShardState::Sampled) => {
+                let old = account.state() == Some(ShardState::Committed) && may_be_old(account, now);
+                (cranks.slash_unanswered && seen.is_late(now))
+                    || (cranks.roll && old)
                     || (cranks.settle && is_proven(account, terms, now))
             }
             Some(ShardState::Slashed) => self.is_first(account) || self.is_ours(account),
@@ -64,13 +83,18 @@ impl Validator {
                 self.turn(seen, Action::ExpireClaim, &[expire]).await.map(drop)
             }
             Some(ShardState::Committed | ShardState::Sampled) => {
-                if cranks.slash_unanswered && is_late(account, terms, now) {
-                    let slash = ix::slash_unanswered(me, &shard.job, shard.index);
-                    match self.turn(seen, Action::SlashUnanswered, &[slash]).await {
-                        Ok(signature) => return self.slashed(seen, signature).await,
-                        // Drawn and named cells have their own due times: one kind was late, and it is answered.
-                        Err(error) if overtaken(&error) => {}
-                        Err(error) => return Err(error),
+                if cranks.slash_unanswered {
+                    // First what pays a bounty to us; of a challenge it is its challenger's.
+                    let own = is_late(account, terms, now).then(|| ix::slash_unanswered(me, &shard.job, shard.index));
+                    let of_challenge = seen.late_challenge(now).map(|challenge| challenge.cell);
+                    let of_challenge = of_challenge.map(|cell| ix::slash_challenged(me, &shard.job, shard.index, cell));
+                    for slash in own.into_iter().chain(of_challenge) {
+                        match self.turn(seen, Action::SlashUnanswered, &[slash]).await {
+                            Ok(signature) => return self.slashed(seen, signature).await,
+                            // Drawn and named cells have their own due times: one kind was late, and it is answered.
+                            Err(error) if overtaken(&error) => {}
+                            Err(error) => return Err(error),
+                        }
                     }
                 }
                 if cranks.roll && account.state() == Some(ShardState::Committed) && self.aged_out(account, now).await? {
@@ -112,8 +136,7 @@ impl Validator {
         if let Some(account) = account.filter(|account| account.state() == Some(ShardState::Slashed)) {
             let bounty = if account.bounty_to == self.chain.me() { account.owed_bounty } else { 0 };
             self.events.tell(Some(seen.shard), Some(signature), What::Convicted { bounty });
-            let seen = Seen { shard: seen.shard, account, job: seen.job.clone() };
-            self.collect(&seen).await?;
+            self.collect(&seen.with(account)).await?;
         }
         Ok(())
     }
@@ -135,10 +158,10 @@ impl Validator {
             }
         }
         if ours {
-            let mint = seen.job.job.terms.mint;
-            let to = token::associated(&me, &mint);
+            let (program, mint) = (seen.job.job.terms.token_program, seen.job.job.terms.mint);
+            let to = token::associated_of(&program, &me, &mint);
             let pay = ix::pay_bounty(&shard.job, &seen.job.job, &account.provider, &provider, shard.index, to);
-            let make = token::create_associated(me, &me, &mint);
+            let make = token::create_associated_of(&program, me, &me, &mint);
             let signature = self.turn(seen, Action::PayBounty, &[make, pay]).await?;
             self.events.tell(Some(shard), Some(signature), What::BountyPaid { amount: account.owed_bounty });
         }
@@ -150,18 +173,21 @@ impl Validator {
 fn is_late(account: &Shard, terms: &JobTerms, now: &Now) -> bool {
     let drawn = account.drawn > 0 && draw_due(account, terms).passed(now);
     let named = account.named > 0 && named_due(account, terms).passed(now);
-    (drawn || named) && unanswered(account, terms) != 0
+    account.accepted == 0 && (drawn || named) && unanswered(account, terms) != 0
 }
 
 /// Whether every gate of settlement is passed.
 fn is_proven(account: &Shard, terms: &JobTerms, now: &Now) -> bool {
-    account.state() == Some(ShardState::Sampled)
-        && unanswered(account, terms) == 0
-        && challenge_window(account, terms).passed(now)
+    account.accepted != 0
+        || (account.state() == Some(ShardState::Sampled)
+            && unanswered(account, terms) == 0
+            && account.open_challenges == 0
+            && challenge_window(account, terms).passed(now)
+            && delivered(account, terms, now).is_ok())
 }
 
 /// Whether the draw window began so long ago that the chain may have forgotten its first slots.
 fn may_be_old(account: &Shard, now: &Now) -> bool {
     let start = first_slot(account.window).unwrap_or(u64::MAX);
-    start <= now.slot.saturating_sub(KEPT_SLOTS)
+    account.accepted == 0 && start <= now.slot.saturating_sub(KEPT_SLOTS)
 }

@@ -1,129 +1,12 @@
-//! The command line program against a real chain in this process: what goes wrong costs nothing and is said, and a
-//! renter's and a provider's commands do the whole round.
-#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "test code")]
+//! What goes wrong costs nothing and is said; and a whole round by commands alone.
 
-use assay_cli::{args::Cli, console::Console, context::Context, localnet};
-use assay_client::{cluster::Cluster, token};
-use assay_localnet::Chain;
-use assay_migrations::fund;
+use crate::scene::{SOL, Scene, TOKEN, image, wait_for};
+use assay_cli::{args::Cli, console::Console};
 use assay_tests::Tape;
 use clap::Parser;
 use serde_json::Value;
-use solana_keypair::Keypair;
 use solana_pubkey::Pubkey;
-use solana_signer::Signer;
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
-
-const SOL: u64 = 1_000_000_000;
-const TOKEN: u64 = 1_000_000;
-
-/// A chain with a market of short windows, and a folder.
-struct Scene {
-    chain: Chain,
-    folder: tempfile::TempDir,
-    admin: Keypair,
-    mint: Pubkey,
-    market: Pubkey,
-}
-
-/// How a command ended.
-struct Ended {
-    exit: u8,
-    document: Value,
-    errors: String,
-}
-
-impl Scene {
-    async fn new(challenge_seconds: u32) -> Self {
-        let chain = localnet::start_chain(None, Duration::from_millis(50)).await.unwrap();
-        let (admin, folder) = (Keypair::new(), tempfile::tempdir().unwrap());
-        chain.airdrop(&admin.pubkey(), 100 * SOL).await.unwrap();
-        let mut scene = Self { chain, folder, admin, mint: Pubkey::default(), market: Pubkey::default() };
-        let cli = scene.cli(&["market", "open", "--mint", &Pubkey::default().to_string()]);
-        let console = Console::new(false, false, Box::new(std::io::sink()), Box::new(std::io::sink()));
-        let context = Context::new(&cli.global, &console).unwrap();
-        let report = localnet::prepare(&context, &scene.admin, Keypair::new(), challenge_seconds, 60).await.unwrap();
-        (scene.mint, scene.market) = (report.mint, report.market);
-        scene
-    }
-
-    fn cluster(&self) -> &Cluster {
-        self.chain.cluster()
-    }
-
-    fn cli(&self, args: &[&str]) -> Cli {
-        let chain = ["--url", self.chain.rpc_url(), "--ws", self.chain.ws_url()];
-        Cli::parse_from([&["assay"], args, &chain].concat())
-    }
-
-    /// Runs a command with `--json`.
-    async fn run(&self, args: &[&str]) -> Ended {
-        let (out, err) = (Tape::default(), Tape::default());
-        let console = Console::new(true, false, Box::new(out.clone()), Box::new(err.clone()));
-        let exit = assay_cli::run(&self.cli(&[args, &["--json"]].concat()), &console).await;
-        let text = String::from_utf8(out.bytes()).unwrap();
-        let document = serde_json::from_str(text.trim())
-            .unwrap_or_else(|e| panic!("{args:?}: one document expected: {e}: {text}"));
-        let errors = String::from_utf8(err.bytes()).unwrap();
-        Ended { exit, document, errors }
-    }
-
-    async fn done(&self, args: &[&str]) -> Value {
-        let ended = self.run(args).await;
-        assert_eq!(ended.exit, 0, "{args:?}: {}", ended.errors);
-        ended.document
-    }
-
-    async fn refused(&self, args: &[&str], exit: u8, code: &str) -> String {
-        let ended = self.run(args).await;
-        assert_eq!(
-            (ended.exit, ended.document["error"]["code"].as_str()),
-            (exit, Some(code)),
-            "{args:?}: {}",
-            ended.errors
-        );
-        assert!(ended.errors.contains(&format!("error[{code}]: ")), "{}", ended.errors);
-        ended.errors
-    }
-
-    /// A wallet file with this much.
-    async fn wallet(&self, name: &str, lamports: u64, tokens: u64) -> (String, Pubkey) {
-        let key = Keypair::new();
-        let path = self.path(&format!("{name}.json"));
-        std::fs::write(&path, serde_json::to_string(&key.to_bytes().to_vec()).unwrap()).unwrap();
-        if lamports > 0 {
-            self.chain.airdrop(&key.pubkey(), lamports).await.unwrap();
-        }
-        if tokens > 0 {
-            let sender = assay_client::send::Sender::new(self.cluster());
-            fund::mint_tokens(&sender, &self.admin, &self.mint, &key.pubkey(), tokens).await.unwrap();
-        }
-        (path.display().to_string(), key.pubkey())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    async fn tokens(&self, owner: &Pubkey) -> u64 {
-        let account =
-            assay_client::Rpc::new(self.cluster()).account(&token::associated(owner, &self.mint)).await.unwrap();
-        account.and_then(|account| token::amount(&account.data)).unwrap_or(0)
-    }
-
-    async fn lamports(&self, owner: &Pubkey) -> u64 {
-        assay_client::Rpc::new(self.cluster()).balance(owner).await.unwrap()
-    }
-}
-
-fn image<'a>(key: &'a str, price: &'a str) -> Vec<&'a str> {
-    let size = ["--width", "64", "--height", "32", "--max-iter", "50", "--shards", "2"];
-    [&["job", "submit", "escape-time", "--price", price, "--yes", "-k", key][..], &size].concat()
-}
+use std::{path::Path, sync::Arc};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_lacks_funds_is_told_and_pays_nothing() {
@@ -248,6 +131,8 @@ async fn a_product_by_commands_alone() {
                 &owner_key.to_string(),
                 "--verifier",
                 &scene.mint.to_string(),
+                "--data",
+                &scene.path("refused").display().to_string(),
                 "-k",
                 &operator,
             ],
@@ -369,18 +254,4 @@ async fn liar(length: usize) -> String {
         }
     });
     url
-}
-
-/// Asks until the answer is there, for at most two minutes.
-async fn wait_for<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    tokio::time::timeout(Duration::from_secs(120), async {
-        loop {
-            if let Some(answer) = ask().await {
-                return answer;
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    })
-    .await
-    .unwrap_or_else(|_| panic!("gave up waiting: {what}"))
 }
