@@ -45,6 +45,9 @@ pub struct Global {
     /// Print the result to stdout as one JSON document (commands that run on: one per line)
     #[arg(long, global = true)]
     pub json: bool,
+    /// Send transactions of version 0 only, also where the chain takes version 1, which carries evidence in fewer
+    #[arg(long, global = true, env = "ASSAY_V0_ONLY")]
+    pub v0_only: bool,
 }
 
 /// The commands.

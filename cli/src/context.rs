@@ -82,6 +82,7 @@ impl<'a> Context<'a> {
             Some(ws) => Cluster::with_ws(&url, ws)?,
             None => Cluster::parse(&url)?,
         };
+        let cluster = if global.v0_only { cluster.v0_only() } else { cluster };
         let sender = Sender::new(&cluster);
         let reader = Reader::new(sender.rpc().clone());
         Ok(Self { cluster, sender, reader, console, global })

@@ -90,6 +90,7 @@ fn start<'a>(context: &'a Context<'a>, console: &'a Console, command: &'a Comman
         Command::Job(JobCommand::Submit(command)) => Box::pin(job::submit::run(context, command)),
         Command::Job(JobCommand::Status(args)) => Box::pin(job::status::run(context, &args.job)),
         Command::Job(JobCommand::Challenge(args)) => Box::pin(job::challenge::run(context, args)),
+        Command::Job(JobCommand::Name(args)) => Box::pin(job::name::run(context, args)),
         Command::Job(JobCommand::Accept(args)) => Box::pin(job::accept::run(context, args)),
         Command::Job(JobCommand::DemandLeaves(args)) => Box::pin(job::deliver::demand(context, args)),
         Command::Job(JobCommand::Attest(args)) => Box::pin(job::deliver::attest(context, args)),

@@ -4,7 +4,7 @@
 //!   `wire`: the forms of a transaction and their sizes.
 //! - `ix`, `accounts`, `token`: the settlement program's instructions and accounts, and SPL Token.
 //! - `answer`: what adjudication of a cell needs, `proof`: in one go or in steps. `posting`: what posting a leaf needs.
-//!   `explain`: error codes back to sentences.
+//!   `naming`: which cells a renter names. `explain`: error codes back to sentences.
 
 pub mod accounts;
 pub mod answer;
@@ -12,6 +12,7 @@ pub mod client_error;
 pub mod cluster;
 pub mod explain;
 pub mod ix;
+pub mod naming;
 pub mod outcome;
 pub mod posting;
 pub mod proof;

@@ -119,11 +119,16 @@ mod tests {
             assert!(GemmI8::parse(&params.to_bytes()).is_ok());
             // Rows begin in the same places of aligned runs every 128 rows.
             let rows: BTreeSet<Vec<usize>> = (0..128).map(|row| of_row(&params, row, rows)).collect();
+            let mut own = 0;
             for (a, b) in rows.iter().flat_map(|a| rows.iter().map(move |b| (a, b))) {
                 let steps: usize = sizes(a, b, LEAF).iter().map(|bytes| bytes.div_ceil(PIECE_BYTES) + 1).sum();
                 // One more makes the account.
-                most = most.max(steps + 1);
+                own = own.max(steps + 1);
             }
+            // What the verifier states of a job with this k is enough for it, and not twice as much.
+            let stated = usize::from(GemmI8::geometry(&params).unwrap().answer_transactions);
+            assert!((own..own * 2).contains(&stated), "{chunks} chunks: {own} transactions, stated {stated}");
+            most = most.max(own);
         }
         let registered = usize::from(GemmI8::describe().answer_transactions);
         assert!((registered - 5..=registered).contains(&most), "{most} transactions");

@@ -90,7 +90,37 @@ impl Params {
     fn piece(&self, step: u64) -> (u64, u64) {
         let first = step.saturating_mul(u64::from(STEP_K));
         let left = u64::from(self.k).saturating_sub(first);
-        (first / CHUNK_BYTES as u64, left.min(u64::from(STEP_K)))
+        // Steps begin with whole chunks.
+        (first.div_ceil(CHUNK_BYTES as u64), left.min(u64::from(STEP_K)))
+    }
+
+    /// Transactions that proving an element takes at most, and KiB of evidence: from above, in v0 pieces of 940 bytes. Never
+    /// more than the kernel declares.
+    fn answer(&self) -> (u16, u16) {
+        const PIECE: u64 = 940;
+        let log2 = |n: u64| u64::from(64u32.saturating_sub(n.leading_zeros()));
+        // A row of c chunks is at most 2 log2(c) aligned runs, each with a path as long as the input's tree is high.
+        let chunks = self.row_chunks();
+        let height = log2(u64::from(self.m.max(self.n)).wrapping_mul(chunks));
+        let steps = self.steps();
+        let runs = log2(chunks.min(u64::from(STEP_K / CHUNK_BYTES as u32))).saturating_mul(2).saturating_mul(steps);
+        let leaf = u64::from(ELEMENTS_PER_LEAF.wrapping_mul(ELEMENT_BYTES)).saturating_add(40 * 32);
+        let paths = runs.saturating_mul(2).saturating_mul(height).saturating_mul(32);
+        let rows = self.row_bytes().saturating_mul(2);
+        let pieces = rows.saturating_add(paths).saturating_add(leaf).div_ceil(PIECE);
+        // Each step is a transaction and may leave a piece half full; one more makes the account.
+        let transactions = pieces.saturating_add(steps.saturating_mul(2)).saturating_add(1);
+        let most = Self::describe_most();
+        (
+            u16::try_from(transactions).unwrap_or(most.0).min(most.0),
+            u16::try_from(rows.div_ceil(1_024)).unwrap_or(most.1).min(most.1),
+        )
+    }
+
+    /// What the kernel declares for all of its jobs.
+    fn describe_most() -> (u16, u16) {
+        let most = GemmI8::describe();
+        (most.answer_transactions, u16::try_from(most.evidence_bytes_max.div_ceil(1_024)).unwrap_or(u16::MAX))
     }
 
     /// Row and column of an element of C.
@@ -158,6 +188,8 @@ impl Kernel for GemmI8 {
         // 2^20 rows of 2^17 bytes at most.
         let bytes_of = |rows: u32| u64::from(rows).wrapping_mul(params.row_bytes());
         geometry.input_bytes = [bytes_of(params.m), bytes_of(params.n), 0, 0];
+        let (transactions, kib) = params.answer();
+        (geometry.answer_transactions, geometry.evidence_kib) = (transactions, kib);
         Ok(geometry)
     }
 

@@ -26,25 +26,25 @@ fn params_are_checked_by_name() {
 
 #[test]
 fn steps_read_the_whole_rows_piece_by_piece() {
+    fn all(of: impl Fn(&mut dyn FnMut(Read))) -> Vec<(u8, u64)> {
+        let mut chunks = Vec::new();
+        of(&mut |read| chunks.extend((read.start..read.start + read.count).map(|chunk| (read.source, chunk))));
+        chunks.sort_unstable();
+        chunks
+    }
     for (k, steps) in [(1, 1), (STEP_K, 1), (STEP_K + 1, 2), (40_000, 2), (65_536, 2), (65_537, 3), (MAX_K, 4)] {
         let params = Params { m: 7, n: 70, k };
         assert_eq!(GemmI8::steps(&params), steps);
         // Element (6, 69), the last.
         let (leaf, cell) = (7, 41);
-        let all = |of: &dyn Fn(&mut dyn FnMut(Read))| {
-            let mut chunks = Vec::new();
-            of(&mut |read| chunks.extend((read.start..read.start + read.count).map(|chunk| (read.source, chunk))));
-            chunks.sort_unstable();
-            chunks
-        };
-        let whole = all(&|out| GemmI8::reads(&params, leaf, cell, out));
+        let whole = all(|out| GemmI8::reads(&params, leaf, cell, out));
         let row_chunks = params.row_chunks();
         assert_eq!(whole.len() as u64, 2 * row_chunks);
         assert_eq!((whole[0], whole[row_chunks as usize]), ((0, 6 * row_chunks), (1, 69 * row_chunks)));
-        let pieces = all(&|out| (0..steps).for_each(|step| GemmI8::step_reads(&params, leaf, cell, step, out)));
+        let pieces = all(|out| (0..steps).for_each(|step| GemmI8::step_reads(&params, leaf, cell, step, out)));
         assert_eq!(pieces, whole);
         for none in [(leaf, cell + 1, 0), (leaf + 1, 0, 0), (leaf, cell, steps), (leaf, cell, u64::MAX)] {
-            assert!(all(&|out| GemmI8::step_reads(&params, none.0, none.1, none.2, out)).is_empty(), "{none:?}");
+            assert!(all(|out| GemmI8::step_reads(&params, none.0, none.1, none.2, out)).is_empty(), "{none:?}");
         }
     }
 }

@@ -4,7 +4,7 @@ use anchor_lang::prelude::Pubkey;
 use assay_settlement::{
     constants::BPS,
     rules::{draw, money, terms as terms_of},
-    state::{CostClass, Job, Provider, Terms},
+    state::{CostClass, Job, Kernel, Provider, Terms},
 };
 use bytemuck::Zeroable;
 
@@ -112,8 +112,12 @@ impl Deal {
         t.release_min_bps = m.release_min_bps;
         t.release_max_bps = m.release_max_bps;
         t.expiry_bps = m.expiry_bps;
-        t.bond = terms_of::bond(m, self.evidence_bytes)?;
-        t.answer_transactions = self.answer_transactions;
+        let kernel = Kernel {
+            answer_transactions: self.answer_transactions,
+            evidence_bytes_max: self.evidence_bytes,
+            ..Kernel::zeroed()
+        };
+        (t.answer_transactions, t.bond) = terms_of::answer(m, &kernel, 0, 0)?;
         t.samples = terms_of::samples_for(m.samples, &self.classes)?;
         t.named = m.named;
         for (slot, class) in t.class.iter_mut().zip(&self.classes) {

@@ -214,15 +214,17 @@ impl<'a> Life<'a> {
         shard::accept(&mut self.shard)
     }
 
-    /// Refused unless the bond of this challenge goes back whole.
-    pub fn bond_returns(&self, made: &Challenge) -> Result<()> {
-        challenge::returnable(made, Some(&self.shard))
+    /// The bond of this challenge goes back whole, and the challenge leaves the queue; refused unless it may.
+    pub fn return_bond(&mut self, made: &Challenge) -> Result<()> {
+        challenge::returnable(made, Some(&self.shard))?;
+        challenge::leave_queue(&mut self.provider, made);
+        Ok(())
     }
 
     /// The same provider, with its queue, at work on a shard of another job.
     pub fn elsewhere(&self, deal: &'a Deal, chance: &mut impl Rng) -> Result<Self> {
         let mut other = Life::committed(deal, chance)?;
-        other.provider.due = self.provider.due;
+        other.provider.queued_seconds = self.provider.queued_seconds;
         Ok(other)
     }
 

@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use assay_kernels::{escape_time::EscapeTime, gemm_i8::GemmI8, kernel::Kernel};
-use assay_settlement::rules::terms::bond;
+use assay_settlement::{Kernel as Registered, rules::terms::answer};
 use assay_sim::{
     assume::Assumptions,
     closed,
@@ -16,6 +16,7 @@ use assay_sim::{
     terms,
     wrong::Wrong,
 };
+use bytemuck::Zeroable;
 
 /// Little is played here; `cargo xtask sim economics` plays twenty times as much.
 fn assumptions() -> Assumptions {
@@ -203,34 +204,38 @@ fn rolling_never_pays_and_free_rolls_do() {
 #[test]
 fn half_a_bond_covers_the_largest_answer() {
     for d in [EscapeTime::describe(), GemmI8::describe()] {
-        let half = bond(&terms::standard(), d.evidence_bytes_max).unwrap() as f64 / 2.0 * 1e-6;
-        let sol = f64::from(d.answer_transactions) * 5_000.0 * 1e-9;
-        assert!(half > 2_800.0 * sol, "covered while SOL is below 2,800 USD");
+        let kernel = Registered {
+            answer_transactions: d.answer_transactions,
+            evidence_bytes_max: d.evidence_bytes_max,
+            ..Registered::zeroed()
+        };
+        let (transactions, bond) = answer(&terms::standard(), &kernel, 0, 0).unwrap();
+        let (half, sol) = (bond as f64 / 2.0 * 1e-6, f64::from(transactions) * 5_000.0 * 1e-9);
+        assert!(half > 1_900.0 * sol, "covered while SOL is below 1,900 USD");
     }
-    assert!(column("griefing", "half / answer").iter().all(|f| *f > 14.0));
-    assert!(column("griefing", "until fee a tx, lamports").iter().all(|lamports| *lamports > 60_000.0));
+    assert!(column("griefing", "half / answer").iter().all(|f| *f > 9.5));
+    assert!(column("griefing", "until fee a tx, lamports").iter().all(|lamports| *lamports > 42_000.0));
 }
 
-/// A hole of the queue, by the program's own rules. When the program bounds the queue this fails: then change the page.
+/// A delay ties up bonds for as long as it lasts: with the default bond far more than a shard is worth, and no longer.
 #[test]
-fn a_queue_filled_in_a_job_of_ones_own_costs_fees_only() {
+fn a_delay_ties_up_a_bond_for_every_unit_and_ends_with_them() {
     let (days, played) = (column("queue", "days"), column("queue", "days played"));
-    // Whole challenges: at most one unit more than asked for.
-    assert!(days.iter().zip(&played).all(|(d, p)| (0.0..1.6).contains(&(p - d))), "{days:?} {played:?}");
-    let lost = column("queue", "lost, own job");
-    assert!(lost[2] < 2.0 && lost[5] < 1.0, "a day with gemm_i8, a year with a kernel made for it: {lost:?}");
+    assert!(days.iter().zip(&played).all(|(d, p)| (0.0..0.01).contains(&(p - d))), "{days:?} {played:?}");
+    assert!(column("queue", "days left after").iter().all(|left| left.abs() < 1e-9));
+    let tied = column("queue", "bonds tied up");
+    assert!(tied[0] > 40_000.0 && tied[2] > 800.0 && tied[4] > 130.0, "a day: {tied:?}");
 }
 
-/// The same hole, to the end: past 2^32 seconds no challenge can be opened against that provider at all.
+/// No number of challenges makes a provider immune: the last one is due at the latest after what a u32 of seconds holds.
 #[test]
-fn a_full_queue_makes_a_provider_immune_to_challenges() {
+fn a_full_queue_makes_nobody_immune_to_challenges() {
     let a = assumptions();
     let deal = Deal { answer_transactions: u16::MAX, ..Deal::standard(&a, vec![class(40_000, 1, 0)]) };
     let chance = &mut a.chance("immune");
     let mut own = Life::committed(&deal, chance).unwrap();
-    let opened = (0..40_000).take_while(|cell| own.challenge(*cell, &POCKET).is_ok()).count();
-    assert!((32_000..33_000).contains(&opened), "{opened}");
-    assert!(own.elsewhere(&deal, chance).unwrap().challenge(0, &STRANGER).is_err());
+    assert!((0..40_000).all(|cell| own.challenge(cell, &POCKET).is_ok()));
+    assert!(own.elsewhere(&deal, chance).unwrap().challenge(0, &STRANGER).is_ok());
 }
 
 #[test]
@@ -240,7 +245,7 @@ fn holding_costs_what_the_penalties_say_and_freezes_the_auction() {
     assert!(formula.iter().zip(&played).all(|(f, p)| (f - p).abs() < 1.1e-4), "{formula:?} {played:?}");
     assert_eq!(column("holding", "price at claim"), column("holding", "price after"));
     let a_day = column("holding", "a day held");
-    assert!((a_day[2] - 0.2).abs() < 1e-3 && (a_day[10] - 0.01).abs() < 1e-4, "{a_day:?}");
+    assert!((a_day[2] - 0.2).abs() < 1e-3 && (a_day[10] - 0.05).abs() < 1e-3, "{a_day:?}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
 use crate::{
+    bench,
     demo::SELECTION,
     host, nvrtc, paths, program,
     run::{cargo, run, say, spell},
@@ -36,12 +37,14 @@ enum Step {
     Reproduce,
     /// The committed PTX is what the CUDA sources give
     Ptx,
+    /// Every instruction costs what the committed table says
+    Bench,
     /// All tests
     Tests,
 }
 
-const STEPS: [Step; 7] =
-    [Step::System, Step::Format, Step::Lint, Step::Program, Step::Reproduce, Step::Ptx, Step::Tests];
+const STEPS: [Step; 8] =
+    [Step::System, Step::Format, Step::Lint, Step::Program, Step::Reproduce, Step::Ptx, Step::Bench, Step::Tests];
 /// Crates that clippy checks: those that compile no chain, so that it stays cheap.
 const LINTED: [&str; 9] = [
     "assay-kernels",
@@ -112,6 +115,7 @@ impl Step {
                     .current_dir(&workspace)
                     .env("LD_LIBRARY_PATH", libraries))
             }
+            Step::Bench => bench::check_cu(),
             Step::Tests => {
                 say("all tests in one build (about 15 minutes on two cores the first time)");
                 // Kinds named, because documentation has no tests: their empty runs would close the output.

@@ -2,15 +2,20 @@
 //!
 //! Everything that a newcomer, a developer or CI needs is behind one of them, with its set-up.
 
+mod bench;
 mod check;
 mod demo;
+mod fuzz;
 mod host;
 mod idl;
+mod invariants;
+mod mutants;
 mod nvrtc;
 mod paths;
 mod program;
 mod run;
 mod sbf;
+mod sim;
 mod tally;
 
 use std::process::ExitCode;
@@ -32,6 +37,16 @@ enum Command {
     Test(check::Options),
     /// Sets up what is missing and runs the demonstration on an embedded chain
     Demo(demo::Options),
+    /// Runs random sequences of every instruction against a model
+    Invariants(invariants::Options),
+    /// Plays simulations of the protocol
+    Sim(sim::Options),
+    /// Fuzzes the settlement program, or replays what earlier runs found
+    Fuzz(fuzz::Options),
+    /// Takes every check out of the settlement program in turn and shows that a test notices
+    Mutants(mutants::Options),
+    /// Measures what things cost
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +58,11 @@ fn main() -> ExitCode {
         Command::Program(options) => program::main(&options),
         Command::Test(options) => check::main(&options),
         Command::Demo(options) => demo::main(&options),
+        Command::Invariants(options) => invariants::main(&options),
+        Command::Sim(options) => sim::main(&options),
+        Command::Fuzz(options) => fuzz::main(&options),
+        Command::Mutants(options) => mutants::main(&options),
+        Command::Bench(options) => bench::main(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

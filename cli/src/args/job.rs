@@ -12,6 +12,8 @@ pub enum JobCommand {
     Submit(SubmitCommand),
     /// Show a job and its shards
     Status(JobAddress),
+    /// Demand proofs of cells of your own choice, without a bond: once for each shard. Stay with --follow to have it done for all
+    Name(Name),
     /// Demand a proof of one cell under a bond: right, it costs the bond; wrong or not proven in time, it brings a bounty
     Challenge(Challenge),
     /// Pay committed shards at once, without waiting for draws, proofs and delivery
@@ -35,6 +37,22 @@ pub enum JobCommand {
 pub struct JobAddress {
     /// Address of the job
     pub job: Pubkey,
+}
+
+/// `assay job name`
+#[derive(Args, Clone, Debug)]
+pub struct Name {
+    /// Address of the job
+    pub job: Pubkey,
+    /// Number of the shard in the job
+    #[arg(required_unless_present = "follow")]
+    pub shard: Option<u32>,
+    /// Number of a cell in the shard; several times or separated by commas. Default: drawn here at random, by cost
+    #[arg(long, value_delimiter = ',', value_name = "NUMBER", requires = "shard")]
+    pub cell: Vec<u64>,
+    /// Stay until the job has ended and name random cells of every shard late in its challenge window. A watch key may do this
+    #[arg(long, conflicts_with_all = ["shard", "cell"])]
+    pub follow: bool,
 }
 
 /// `assay job challenge`

@@ -113,8 +113,11 @@ pub struct Geometry {
     pub inputs: u8,
     /// Number of cost classes in use, 1 to 16.
     pub classes: u16,
-    /// Zero.
-    pub reserved: u32,
+    /// Transactions that answering a cell of this job takes at most, evidence uploaded in v0 transactions; 0: as many as the
+    /// kernel declares.
+    pub answer_transactions: u16,
+    /// Evidence that a cell of this job takes at most, KiB, begun ones counted; 0: as much as the kernel declares.
+    pub evidence_kib: u16,
     /// Shards are cut at multiples of this many leaves.
     pub shard_align: u64,
     /// Exact length of each input in bytes, a multiple of 1,024; zero for those that are not there.
@@ -177,7 +180,6 @@ impl Geometry {
         };
         let zero = CostClass::default();
         self.abi == ABI
-            && self.reserved == 0
             && self.shard_align > 0
             && (1..=MAX_CLASSES).contains(&used)
             && inputs <= MAX_INPUTS

@@ -206,7 +206,6 @@ fn geometries_beyond_the_limits_are_invalid() {
         !geometry.is_valid()
     };
     assert!(bad(&|g| g.abi = 2));
-    assert!(bad(&|g| g.reserved = 1));
     assert!(bad(&|g| g.shard_align = 0));
     assert!(bad(&|g| g.classes = 0));
     assert!(bad(&|g| g.classes = 17));

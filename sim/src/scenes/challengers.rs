@@ -1,7 +1,11 @@
 //! Challenges opened out of spite, and challenges that a cheater opens against itself to be judged later.
 
-use assay_kernels::{escape_time::EscapeTime, gemm_i8::GemmI8, kernel::Kernel};
-use assay_settlement::{rules::challenge, state::unit_seconds};
+use assay_kernels::{
+    escape_time::EscapeTime,
+    gemm_i8::{self, GemmI8},
+    kernel::Kernel,
+};
+use assay_settlement::{constants::MAX_ANSWER_TRANSACTIONS, error::AssayError, rules::challenge, state::unit_seconds};
 
 use crate::{
     Result,
@@ -30,24 +34,29 @@ impl Answer {
     }
 }
 
-fn answers() -> [Answer; 3] {
-    let (inline, gemm) = (EscapeTime::describe(), GemmI8::describe());
-    let of_gemm = |name, transactions| Answer {
-        name,
-        transactions,
-        registered: gemm.answer_transactions,
-        evidence_bytes: gemm.evidence_bytes_max,
+fn answers() -> Result<[Answer; 3]> {
+    let inline = EscapeTime::describe();
+    // What the verifier states of a job of square matrices, 4,096 rows, with this k.
+    let of_gemm = |name, k, transactions: Option<u16>| -> Result<Answer> {
+        let params = gemm_i8::Params { m: 4_096, n: 4_096, k };
+        let job = GemmI8::geometry(&params).map_err(|_| AssayError::VerifierAnswer)?;
+        Ok(Answer {
+            name,
+            transactions: transactions.unwrap_or(job.answer_transactions),
+            registered: job.answer_transactions,
+            evidence_bytes: u32::from(job.evidence_kib).saturating_mul(1_024),
+        })
     };
-    [
+    Ok([
         Answer {
             name: "escape_time, inline",
             transactions: inline.answer_transactions,
             registered: inline.answer_transactions,
             evidence_bytes: inline.evidence_bytes_max,
         },
-        of_gemm("gemm_i8, k = 4,096", GEMM_4096_TRANSACTIONS),
-        of_gemm("gemm_i8, largest", gemm.answer_transactions),
-    ]
+        of_gemm("gemm_i8, k = 4,096", 4_096, Some(GEMM_4096_TRANSACTIONS))?,
+        of_gemm("gemm_i8, k = 131,071", gemm_i8::MAX_K, None)?,
+    ])
 }
 
 /// Base units of a mint with six decimals that is worth a dollar.
@@ -75,7 +84,7 @@ pub fn griefing(a: &Assumptions) -> Result<Section> {
             ("until fee a tx, lamports", Unit::Count),
         ],
     );
-    for answer in answers() {
+    for answer in answers()? {
         let deal = answer.deal(a);
         let mut life = Life::committed(&deal, &mut a.chance(section.id))?;
         let (mut made, _) = life.challenge(5, &STRANGER)?;
@@ -116,7 +125,7 @@ pub fn proving(a: &Assumptions) -> Result<Section> {
             ("price, k + m", Unit::Usd),
         ],
     );
-    for answer in answers() {
+    for answer in answers()? {
         let deal = answer.deal(a);
         let (k, m) = (f64::from(deal.samples()?), f64::from(deal.terms.named));
         let transactions = |cells: f64| 5.0 + cells * f64::from(answer.transactions);
@@ -138,52 +147,65 @@ pub fn queueing(a: &Assumptions) -> Result<Section> {
     let mut section = Section::new(
         "queue",
         "A cheater delays its judgement by challenging itself",
-        "Every challenge moves the end of the provider's queue by 2 s for each registered answer transaction, and the queue \
-         does not shrink again. In somebody else's job half of each bond goes to that renter. In a job of its own the \
-         cheater accepts its own shard and gets every bond back: only fees are lost (2 transactions each).",
+        "Every challenge that exists gives the provider 2 s more for each registered answer transaction to answer the next. In \
+         somebody else's job half of each bond goes to that renter. In a job of its own the cheater accepts its own shard and \
+         gets every bond back: then the delay is over, too. So a delay ties its bonds up for as long as it lasts.",
         &[
             ("kernel", Unit::Text),
             ("days", Unit::Count),
             ("challenges", Unit::Count),
             ("days played", Unit::Factor),
-            ("bonds", Unit::Usd),
+            ("bonds tied up", Unit::Usd),
             ("lost, stranger's job", Unit::Usd),
-            ("lost, own job", Unit::Usd),
+            ("fees, own job", Unit::Usd),
+            ("days left after", Unit::Factor),
         ],
     );
-    let [inline, _, gemm] = answers();
-    // Nothing but the type bounds what a verifier says of its answers.
-    let made = Answer { name: "made for it, 65,535", transactions: 1, registered: u16::MAX, evidence_bytes: 0 };
-    for (answer, delays) in [(inline, [1u32, 7]), (gemm, [1, 365]), (made, [30, 365])] {
+    let [inline, _, gemm] = answers()?;
+    let made = Answer {
+        name: "made for it, the most allowed",
+        transactions: 1,
+        registered: MAX_ANSWER_TRANSACTIONS,
+        evidence_bytes: 0,
+    };
+    for (answer, delays) in [(inline, [1u32, 7]), (gemm, [1, 30]), (made, [1, 30])] {
         let deal = answer.deal(a);
         let unit = u64::from(unit_seconds(answer.registered));
         for days in delays {
             let challenges = (u64::from(days).saturating_mul(86_400)).div_ceil(unit);
             let mut chance = a.chance(section.id);
-            // A stranger's shard, before and after.
-            let (_, before) = Life::committed(&deal, &mut chance)?.challenge(0, &STRANGER)?;
+            let fresh = |other: &Life, chance: &mut _| -> Result<(u64, i64)> {
+                let (made, due) = other.elsewhere(&deal, chance)?.challenge(0, &STRANGER)?;
+                Ok((made.bond, due))
+            };
             let mut own = Life::committed(&deal, &mut chance)?;
-            let mut left = challenges;
+            let (_, before) = fresh(&own, &mut chance)?;
+            let (mut left, mut open) = (challenges, Vec::new());
             while left > 0 {
                 // Each cell has one challenge at most; when all have one, the next shard is taken.
-                let opened =
-                    (0..left.min(deal.cells())).map(|cell| own.challenge(cell, &POCKET)).collect::<Result<Vec<_>>>()?;
-                left = left.saturating_sub(opened.len() as u64);
-                own.accept()?;
-                opened.iter().try_for_each(|(made, _)| own.bond_returns(made))?;
-                own = own.elsewhere(&deal, &mut chance)?;
+                for cell in 0..left.min(deal.cells()) {
+                    open.push(own.challenge(cell, &POCKET)?.0);
+                    left = left.saturating_sub(1);
+                }
+                if left > 0 {
+                    own = own.elsewhere(&deal, &mut chance)?;
+                }
             }
-            let (other, after) = own.challenge(0, &STRANGER)?;
-            let lost = challenge::divide(other.bond, true)?.renter;
-            let n = challenges as f64;
+            let (bond, after) = fresh(&own, &mut chance)?;
+            own.accept()?;
+            open.iter().try_for_each(|made| own.return_bond(made))?;
+            let (_, at_last) = fresh(&own, &mut chance)?;
+            let lost = challenge::divide(bond, true)?.renter;
+            let (n, in_days) = (challenges as f64, |from: i64, to: i64| to.saturating_sub(from) as f64 / 86_400.0);
             section.row([
                 answer.name.into(),
                 f64::from(days).into(),
                 n.into(),
-                ((after.saturating_sub(before)) as f64 / 86_400.0).into(),
-                (n * usd(other.bond)).into(),
+                in_days(before, after).into(),
+                (n * usd(bond)).into(),
                 (n * usd(lost)).into(),
                 (n * a.lamports_usd(2.0 * a.signature_lamports as f64)).into(),
+                in_days(before, at_last).into(),
             ]);
         }
     }

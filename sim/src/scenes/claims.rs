@@ -37,7 +37,7 @@ pub fn holding(a: &Assumptions) -> Result<Section> {
         ],
     );
     let share = |bps: u16| f64::from(bps) / f64::from(BPS);
-    for span in [1, 4, PRICE_SPAN_CAP] {
+    for span in [1, 2, PRICE_SPAN_CAP] {
         let mut deal = Deal::plain(a);
         deal.price_start = deal.price.div_euclid(span);
         let start = deal.in_prices(deal.price_start);

@@ -187,7 +187,8 @@ pub fn create_job(ctx: Context<CreateJob>, request: JobRequest) -> Result<()> {
         t.ramp_seconds = wish.ramp_seconds;
         t.execute_seconds = wish.execute_seconds;
         let m = &market.terms;
-        t.bond = terms::bond(m, kernel.evidence_bytes_max)?;
+        (t.answer_transactions, t.bond) =
+            terms::answer(m, &kernel, geometry.answer_transactions, geometry.evidence_kib)?;
         t.post_per_kib = m.post_per_kib;
         t.delivery = request.delivery;
         t.silence = request.silence;
@@ -207,7 +208,6 @@ pub fn create_job(ctx: Context<CreateJob>, request: JobRequest) -> Result<()> {
         ensure(usize::from(t.samples).saturating_add(usize::from(t.named)) <= MAX_CELLS, AssayError::JobOutOfRange)?;
         t.amplification_bps = kernel.amplification_bps;
         t.kernel_id = kernel.id;
-        t.answer_transactions = kernel.answer_transactions;
 
         job.version = ACCOUNT_VERSION;
         job.bump = bump;

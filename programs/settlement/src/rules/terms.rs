@@ -4,7 +4,7 @@ use crate::{
     constants::*,
     error::AssayError,
     rules::{Result, draw::class_leaves, ensure},
-    state::{CostClass, DeliveryMode, JobTerms, PUBLIC_RESULTS, RENTER_CHALLENGES, Silence, Terms},
+    state::{CostClass, DeliveryMode, JobTerms, Kernel, PUBLIC_RESULTS, RENTER_CHALLENGES, Silence, Terms},
 };
 
 /// Caps hold in every market, floors outside experimental ones.
@@ -38,11 +38,16 @@ pub fn check_market(terms: &Terms, experimental: bool) -> Result<()> {
     )
 }
 
-/// The bond of a challenge: the base, and the rate for each KiB, begun ones included, of evidence that a cell may take.
-pub fn bond(terms: &Terms, evidence_bytes: u32) -> Result<u64> {
-    let kib = u64::from(evidence_bytes.div_ceil(1_024));
+/// What answering a cell of a job takes: transactions, and the bond of a challenge, base units: the base, and the rate for
+/// each KiB of evidence. `transactions` and `kib` are what the verifier states of this job; 0: as much as the kernel declares,
+/// and never more.
+pub fn answer(terms: &Terms, kernel: &Kernel, transactions: u16, kib: u16) -> Result<(u16, u64)> {
+    let most = kernel.evidence_bytes_max.div_ceil(1_024);
+    ensure(transactions <= kernel.answer_transactions && u32::from(kib) <= most, AssayError::VerifierAnswer)?;
+    let transactions = if transactions == 0 { kernel.answer_transactions } else { transactions };
+    let kib = if kib == 0 { u64::from(most) } else { u64::from(kib) };
     let rated = terms.bond_per_kib.checked_mul(kib).ok_or(AssayError::Overflow)?;
-    terms.bond_base.checked_add(rated).ok_or(AssayError::Overflow)
+    Ok((transactions, terms.bond_base.checked_add(rated).ok_or(AssayError::Overflow)?))
 }
 
 /// Checks how a job wants its results delivered, and its flags: nothing is set that has no meaning.

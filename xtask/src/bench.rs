@@ -1,0 +1,56 @@
+//! `cargo xtask bench`: what things cost, measured.
+
+use std::process::Command;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+use crate::{
+    demo::SELECTION,
+    host, paths,
+    run::{cargo, run, say},
+};
+
+#[derive(Args)]
+pub struct Options {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Compute units, accounts, bytes and signatures of every instruction of the settlement program
+    Cu(CuOptions),
+}
+
+#[derive(Args)]
+struct CuOptions {
+    /// Write the table to docs/bench-cu.md
+    #[arg(long, conflicts_with_all = ["check", "json"])]
+    write: bool,
+    /// Fail where a figure differs by more than 2 % from docs/bench-cu.md
+    #[arg(long, conflicts_with = "json")]
+    check: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn main(options: &Options) -> Result<()> {
+    let What::Cu(options) = &options.what;
+    host::provide(&[&host::COMPILER, &host::PKG_CONFIG, &host::OPENSSL])?;
+    let flags = [("--write", options.write), ("--check", options.check), ("--json", options.json)];
+    cu(&flags.iter().filter(|(_, chosen)| *chosen).map(|(flag, _)| *flag).collect::<Vec<_>>())
+}
+
+/// Fails where an instruction costs something else than the committed table says.
+pub fn check_cu() -> Result<()> {
+    cu(&["--check"])
+}
+
+fn cu(arguments: &[&str]) -> Result<()> {
+    let workspace = paths::workspace()?;
+    say("compiling the bench with a chain in it (about 10 minutes on two cores the first time, then seconds)");
+    run(cargo().args(["build", "--locked", "--bin", "bench-cu"]).args(SELECTION).current_dir(&workspace))?;
+    run(Command::new(paths::target()?.join("debug/bench-cu")).args(arguments).current_dir(&workspace))
+}
