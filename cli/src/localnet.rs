@@ -100,6 +100,7 @@ pub async fn run(console: &Console, args: &Localnet) -> Result<()> {
         keypair: None,
         market: None,
         json: console.json(),
+        v0_only: false,
     };
     let context = Context::new(&global, console)?;
 

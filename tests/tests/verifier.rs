@@ -6,9 +6,10 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use assay_kernels::abi::{
-    Describe, Geometry, IN_EVIDENCE, MAX_CPI_DATA_BYTES, Op, Opening, RequestWriter, VerifierError,
+    Describe, Geometry, IN_EVIDENCE, MAX_CPI_DATA_BYTES, Op, Opening, RequestWriter, STEP_DONE, STEP_MORE,
+    STEP_STATE_BYTES, VerifierError,
 };
-use assay_kernels::executor::{Inputs, open_reads, reference_cell};
+use assay_kernels::executor::{Inputs, open_reads, open_step_reads, reference_cell};
 use assay_kernels::kernel::AnyKernel;
 use assay_kernels::{escape_time, gemm_i8, registry};
 use litesvm::LiteSVM;
@@ -127,6 +128,18 @@ impl Job {
 
     fn expected(&self, leaf: u64, cell: u32) -> Vec<u8> {
         reference_cell(self.kernel.id(), &self.params, &self.inputs(), leaf, cell).unwrap()
+    }
+
+    /// A request for the step after `done` ones, each opening of at most `chunks` chunks, all in the evidence account.
+    fn step(&self, leaf: u64, cell: u32, done: u64, state: &[u8; STEP_STATE_BYTES], chunks: usize) -> RequestWriter {
+        let mut writer = RequestWriter::step(self.kernel.id(), &self.params, leaf, cell, done, state);
+        for (read, bytes) in open_step_reads(self.kernel.id(), &self.params, &self.inputs(), leaf, cell, done).unwrap()
+        {
+            for (i, piece) in bytes.chunks(chunks * 1024).enumerate() {
+                writer.open_in_evidence(read.source, read.start + (i * chunks) as u64, piece).unwrap();
+            }
+        }
+        writer
     }
 
     /// A request for a cell with what it reads cut into openings of at most `chunks` chunks each. `place` says for
@@ -256,11 +269,92 @@ fn gemm_cells_equal_the_reference_and_need_every_opening() {
         .unwrap();
 }
 
+/// Step after step of a cell of many products: as the reference and the textbook, with every opening needed and others
+/// of no account.
+#[test]
+fn gemm_cells_in_steps_equal_the_reference_and_need_every_opening() {
+    let chain = Chain::new();
+    let mut runner = proptest::test_runner::TestRunner::new(cases(8));
+    let k = prop_oneof![Just(32_769u32), Just(gemm_i8::MAX_K), 32_769u32..=gemm_i8::MAX_K];
+    let jobs = (1u32..4, 1u32..4, k, any::<u64>(), any::<prop::sample::Index>(), 7usize..40);
+    runner
+        .run(&jobs, |(m, n, k, seed, at, chunks)| {
+            let job = Job::gemm(m, n, k, seed);
+            let cell = at.index((m * n) as usize) as u32;
+            let row = |input: usize, row: u32| {
+                let bytes = job.inputs[input].chunks(k.next_multiple_of(1024) as usize).nth(row as usize).unwrap();
+                bytes[..k as usize].iter().map(|x| i32::from(*x as i8)).collect::<Vec<i32>>()
+            };
+            let textbook: i32 = row(0, cell / n).iter().zip(row(1, cell % n)).map(|(x, y)| x * y).sum();
+            let mut state = [0; STEP_STATE_BYTES];
+            let steps = u64::from(k.div_ceil(32_768));
+            for done in 0..steps {
+                let request = job.step(0, cell, done, &state, chunks);
+                let (answer, _) = chain.ask(&request).unwrap();
+                for i in 0..request.openings.len() {
+                    let mut without = request.clone();
+                    let dropped = without.openings.remove(i);
+                    prop_assert_eq!(chain.ask(&without), named(VerifierError::MissingOpening), "without {:?}", dropped);
+                    let mut more = request.clone();
+                    more.openings.insert(0, dropped);
+                    more.openings.reverse();
+                    let elsewhere = Opening { source: 0, start: u64::from(m) * 128 + 7, ..dropped };
+                    more.openings.insert(i, elsewhere);
+                    more.openings.insert(0, Opening { source: 255, ..elsewhere });
+                    more.openings.insert(0, Opening { len: 0, ..dropped });
+                    prop_assert_eq!(&chain.ask(&more).unwrap().0, &answer);
+                }
+                // What another step reads is not what this one does.
+                let other = job.step(0, cell, (done + 1) % steps, &state, chunks);
+                let mut swapped = request.clone();
+                (swapped.openings, swapped.evidence) = (other.openings, other.evidence);
+                prop_assert_eq!(chain.ask(&swapped), named(VerifierError::MissingOpening));
+                if done + 1 < steps {
+                    prop_assert_eq!(answer[0], STEP_MORE);
+                    state.copy_from_slice(&answer[1..]);
+                    prop_assert!(state[4..].iter().all(|byte| *byte == 0));
+                    continue;
+                }
+                prop_assert_eq!(&answer, &[&[STEP_DONE][..], &textbook.to_le_bytes()].concat());
+                prop_assert_eq!(&answer[1..], job.expected(0, cell));
+            }
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn the_largest_gemm_steps_stay_within_their_compute_units() {
+    let chain = Chain::new();
+    let limit = u64::from(AnyKernel::GemmI8.describe().cell_cu_max);
+    let mut job = Job::gemm(3, 3, gemm_i8::MAX_K, 5);
+    for done in 0..4 {
+        let mut request = job.step(0, 5, done, &[0x7f; STEP_STATE_BYTES], 1);
+        let (_, whole) = chain.ask(&job.step(0, 5, done, &[0; STEP_STATE_BYTES], 32)).unwrap();
+        // As many openings as instruction data can hold, the useful ones last and each chunk on its own.
+        let room = (MAX_CPI_DATA_BYTES - request.data().unwrap().len()) / assay_kernels::abi::OPENING_BYTES;
+        let useless = Opening { source: 1, start: 0, len: 1024, at: IN_EVIDENCE };
+        request.openings.splice(0..0, vec![useless; room]);
+        let (_, most) = chain.ask(&request).unwrap();
+        println!("gemm_i8, k = 131,071, step {done}: {whole} CU, with {} openings {most}", request.openings.len());
+        assert!(most <= limit, "{most} CU");
+    }
+    // The largest sum there is.
+    job.inputs = [vec![0x80; 3 << 17], vec![0x80; 3 << 17]];
+    let mut state = [0; STEP_STATE_BYTES];
+    for done in 0..3 {
+        let (answer, _) = chain.ask(&job.step(0, 0, done, &state, 32)).unwrap();
+        state.copy_from_slice(&answer[1..]);
+    }
+    let (answer, _) = chain.ask(&job.step(0, 0, 3, &state, 32)).unwrap();
+    assert_eq!(answer, [&[STEP_DONE][..], &2_147_467_264i32.to_le_bytes()].concat());
+}
+
 #[test]
 fn the_largest_gemm_cells_stay_within_their_compute_units() {
     let chain = Chain::new();
     let limit = u64::from(AnyKernel::GemmI8.describe().cell_cu_max);
-    let job = Job::gemm(3, 3, gemm_i8::MAX_K, 5);
+    let job = Job::gemm(3, 3, gemm_i8::STEP_K, 5);
     let expected = job.expected(0, 5);
     // Whole rows; every chunk on its own, at odd offsets.
     for (chunks, skip) in [(32, 0), (32, 8), (32, 3), (1, 0), (1, 5)] {
@@ -281,7 +375,7 @@ fn the_largest_gemm_cells_stay_within_their_compute_units() {
     assert!(cu <= limit, "{cu} CU");
     // Extreme values, and the whole evidence inline.
     for (x, y) in [(0x80, 0x80), (0x7f, 0x80)] {
-        let mut job = Job::gemm(1, 1, gemm_i8::MAX_K, 0);
+        let mut job = Job::gemm(1, 1, gemm_i8::STEP_K, 0);
         job.inputs = [vec![x; 32_768], vec![y; 32_768]];
         let (answer, _) = chain.ask(&job.request(0, 0, 32, 0, |_| false)).unwrap();
         let expected = i32::from(x as i8) * i32::from(y as i8) * 32_768;
@@ -297,15 +391,24 @@ fn the_largest_gemm_cells_stay_within_their_compute_units() {
 fn refusals_have_their_names_on_chain() {
     let chain = Chain::new();
     let product = |m, n, k| gemm_i8::Params { m, n, k }.to_bytes().to_vec();
+    let step = |n, k, done, cell| RequestWriter::step(2, &product(1, n, k), 0, cell, done, &[0; STEP_STATE_BYTES]);
     let check = |kernel, params: &[u8]| RequestWriter::new(Op::Check, kernel, params, 0, 0);
     for (request, error) in [
-        (check(2, &product(1, 1, 32_769)), VerifierError::ParamsNeedSteps),
+        (check(2, &product(1, 1, 131_072)), VerifierError::ParamsTooLarge),
+        (check(2, &product(1, (1 << 17) + 1, 131_071)), VerifierError::ParamsTooLarge),
         (check(2, &product(0, 1, 1)), VerifierError::ParamsZero),
         (check(2, &product(1, u32::MAX, 1)), VerifierError::ParamsTooLarge),
         (check(2, &[]), VerifierError::ParamsLength),
         (check(1, &product(1, 1, 1)), VerifierError::ParamsLength),
         (check(3, &product(1, 1, 1)), VerifierError::UnknownKernel),
-        (RequestWriter::new(Op::Step, 2, &product(1, 1, 1), 0, 0), VerifierError::NotStepped),
+        (step(1, 1, 0, 0), VerifierError::NotStepped),
+        (RequestWriter::new(Op::Step, 1, &product(1, 1, 1), 0, 0), VerifierError::ParamsLength),
+        (RequestWriter::new(Op::Cell, 2, &product(1, 1, 32_769), 0, 0), VerifierError::Stepped),
+        (RequestWriter::new(Op::Step, 2, &product(1, 1, 32_769), 0, 0), VerifierError::Truncated),
+        (step(1, 32_769, 2, 0), VerifierError::NoSuchStep),
+        (step(1, 32_769, u64::MAX, 0), VerifierError::NoSuchStep),
+        (step(1, 32_769, 0, 1), VerifierError::NoSuchCell),
+        (step(1, 32_769, 0, 0), VerifierError::MissingOpening),
         (RequestWriter::new(Op::Cell, 2, &product(1, 1, 1), 0, 1), VerifierError::NoSuchCell),
         (RequestWriter::new(Op::Cell, 2, &product(1, 1, 1), u64::MAX, 0), VerifierError::NoSuchCell),
         (RequestWriter::new(Op::Cell, 2, &product(1, 1, 1), 0, 0), VerifierError::MissingOpening),

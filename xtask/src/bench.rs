@@ -21,6 +21,8 @@ pub struct Options {
 enum What {
     /// Compute units, accounts, bytes and signatures of every instruction of the settlement program
     Cu(CuOptions),
+    /// Shards that the genuine Agave test validator, which ASSAY_TEST_VALIDATOR names, settles in a second
+    Throughput(ThroughputOptions),
 }
 
 #[derive(Args)]
@@ -36,11 +38,30 @@ struct CuOptions {
     json: bool,
 }
 
+#[derive(Args)]
+struct ThroughputOptions {
+    /// Write the table to docs/bench-throughput.md
+    #[arg(long, conflicts_with = "json")]
+    write: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
 pub fn main(options: &Options) -> Result<()> {
-    let What::Cu(options) = &options.what;
     host::provide(&[&host::COMPILER, &host::PKG_CONFIG, &host::OPENSSL])?;
-    let flags = [("--write", options.write), ("--check", options.check), ("--json", options.json)];
-    cu(&flags.iter().filter(|(_, chosen)| *chosen).map(|(flag, _)| *flag).collect::<Vec<_>>())
+    match &options.what {
+        What::Cu(options) => {
+            cu(&chosen(&[("--write", options.write), ("--check", options.check), ("--json", options.json)]))
+        }
+        What::Throughput(options) => {
+            bench("bench-throughput", &chosen(&[("--write", options.write), ("--json", options.json)]))
+        }
+    }
+}
+
+fn chosen<'a>(flags: &[(&'a str, bool)]) -> Vec<&'a str> {
+    flags.iter().filter(|(_, chosen)| *chosen).map(|(flag, _)| *flag).collect()
 }
 
 /// Fails where an instruction costs something else than the committed table says.
@@ -49,8 +70,12 @@ pub fn check_cu() -> Result<()> {
 }
 
 fn cu(arguments: &[&str]) -> Result<()> {
+    bench("bench-cu", arguments)
+}
+
+fn bench(binary: &str, arguments: &[&str]) -> Result<()> {
     let workspace = paths::workspace()?;
     say("compiling the bench with a chain in it (about 10 minutes on two cores the first time, then seconds)");
-    run(cargo().args(["build", "--locked", "--bin", "bench-cu"]).args(SELECTION).current_dir(&workspace))?;
-    run(Command::new(paths::target()?.join("debug/bench-cu")).args(arguments).current_dir(&workspace))
+    run(cargo().args(["build", "--locked", "--bin", binary]).args(SELECTION).current_dir(&workspace))?;
+    run(Command::new(paths::target()?.join("debug").join(binary)).args(arguments).current_dir(&workspace))
 }

@@ -46,7 +46,7 @@ enum Step {
 const STEPS: [Step; 8] =
     [Step::System, Step::Format, Step::Lint, Step::Program, Step::Reproduce, Step::Ptx, Step::Bench, Step::Tests];
 /// Crates that clippy checks: those that compile no chain, so that it stays cheap.
-const LINTED: [&str; 9] = [
+const LINTED: [&str; 10] = [
     "assay-kernels",
     "assay-settlement",
     "assay-verifier",
@@ -54,6 +54,7 @@ const LINTED: [&str; 9] = [
     "assay-worker",
     "assay-migrations",
     "assay-cli",
+    "assay-sim",
     "xtask",
     "assay-idl",
 ];

@@ -121,6 +121,7 @@ async fn play(console: &Console, display: &Display, args: &Demo, scratch: &Path)
         keypair: None,
         market: None,
         json: false,
+        v0_only: false,
     };
     let quiet = parties::silent();
     let context = Context::new(&global, &quiet)?;

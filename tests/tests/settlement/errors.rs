@@ -4,15 +4,26 @@ use assay_client::explain;
 
 /// The tests, whose text says which errors they expect.
 const TESTS: &[(&str, &str)] = &[
+    ("accept", include_str!("accept.rs")),
+    ("authority", include_str!("authority.rs")),
+    ("bonds", include_str!("bonds.rs")),
+    ("challenges", include_str!("challenges.rs")),
     ("claims", include_str!("claims.rs")),
+    ("delivery", include_str!("delivery.rs")),
     ("draws", include_str!("draws.rs")),
     ("frozen", include_str!("frozen.rs")),
     ("halts", include_str!("halts.rs")),
     ("jobs", include_str!("jobs.rs")),
     ("markets_and_kernels", include_str!("markets_and_kernels.rs")),
+    ("mints", include_str!("mints.rs")),
     ("openings", include_str!("openings.rs")),
+    ("queue", include_str!("queue.rs")),
+    ("retire", include_str!("retire.rs")),
     ("six_refusals", include_str!("six_refusals.rs")),
+    ("step_refusals", include_str!("step_refusals.rs")),
     ("swapped_accounts", include_str!("swapped_accounts.rs")),
+    ("swapped_disputes", include_str!("swapped_disputes.rs")),
+    ("waive", include_str!("waive.rs")),
     ("whole_jobs", include_str!("whole_jobs.rs")),
 ];
 

@@ -25,7 +25,7 @@ fn what_a_renter_may_ask_for() {
     let mut w = World::new();
     let image = Spec::image();
     const DAY: u32 = 86_400;
-    let out_of_range: [fn(&mut JobRequest); 10] = [
+    let out_of_range: [fn(&mut JobRequest); 9] = [
         |r| r.price_start = 0,
         |r| r.price_start = r.price_max + 1,
         |r| r.price_max = 21 * r.price_start,
@@ -35,11 +35,15 @@ fn what_a_renter_may_ask_for() {
         |r| r.life_seconds = 0,
         |r| r.life_seconds = 90 * DAY + 1,
         |r| r.shard_leaves = 0,
-        |r| (r.params, r.locator) = (vec![0; 513], String::new()),
     ];
     for change in out_of_range {
         refused(&mut w, &image, E::JobOutOfRange, change);
     }
+    // So many params leave no room for a client's budget instructions in a packet.
+    let renter = w.renter.clone();
+    let long = JobRequest { params: vec![0; 513], locator: String::new(), ..w.request(&renter, &image) };
+    let create = w.create_ix(&renter, &image, long);
+    assert_eq!(w.chain.send_bare(&[create], &[&renter]).map(|r| r.logs), Err(E::JobOutOfRange.into()));
     refused(&mut w, &image, E::Overflow, |r| (r.price_start, r.price_max) = (1 << 63, 1 << 63));
     refused(&mut w, &image, E::WrongNonce, |r| r.nonce = 1);
     refused(&mut w, &image, E::WrongNonce, |r| r.nonce = u64::MAX);

@@ -155,7 +155,7 @@ fn a_kernel_is_what_its_verifier_says() {
 fn what_a_verifier_declares_has_caps() {
     let mut w = World::new();
     let creator = w.creator.clone();
-    let beyond: [fn(&mut Describe); 14] = [
+    let beyond: [fn(&mut Describe); 15] = [
         |d| d.inputs = 5,
         |d| d.stages = 0,
         |d| d.stages = 17,
@@ -168,6 +168,7 @@ fn what_a_verifier_declares_has_caps() {
         |d| d.cell_cu_max = 0,
         |d| d.cell_cu_max = 700_001,
         |d| d.answer_transactions = 0,
+        |d| d.answer_transactions = 321,
         |d| d.evidence_bytes_max = 262_145,
         |d| (d.inputs, d.stages) = (255, 255),
     ];

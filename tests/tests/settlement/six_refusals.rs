@@ -127,12 +127,13 @@ fn a_wrong_merkle_path_is_refused_wherever_it_is_wrong() {
         let judge = ix::adjudicate(operator.id(), &task.job, &w.job(&task), 0, evidence, wrong.args);
         w.refused(E::WrongPath, &[judge], &[&operator]);
     }
-    // The right bytes in another place of the tree.
+    // The right bytes in another place of the tree, which reads other rows.
     let evidence = w.upload(&operator, "right", &answer);
     let mut elsewhere = answer.args.clone();
     elsewhere.leaf = (elsewhere.leaf + 1) % 4;
     let job = w.job(&task);
-    w.refused(E::WrongPath, &[ix::adjudicate(operator.id(), &task.job, &job, 0, evidence, elsewhere)], &[&operator]);
+    let moved = ix::adjudicate(operator.id(), &task.job, &job, 0, evidence, elsewhere);
+    w.refused(VerifierError::MissingOpening, &[moved], &[&operator]);
     // Input chunks of another row, properly authenticated: the verifier misses the ones that the cell reads.
     let mut other_row = answer.clone();
     let place = work.place(&job.terms, number);

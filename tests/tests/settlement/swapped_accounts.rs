@@ -4,7 +4,9 @@
 
 use anchor_lang::error::ErrorCode;
 use assay_client::{ix, token};
-use assay_settlement::{Shard, constants::NOBODY, error::AssayError as E, rules::judgement::Fault, seeds};
+use assay_settlement::{
+    EVIDENCE_HEADER_BYTES, Shard, constants::NOBODY, error::AssayError as E, rules::judgement::Fault, seeds,
+};
 use assay_tests::{
     Actor, Provider, Refusal, Spec, Task, World,
     world::{VERIFIER, swapped},
@@ -14,22 +16,23 @@ use solana_pubkey::Pubkey;
 use solana_system_interface::program::ID as SYSTEM;
 
 /// A world with a second one of everything.
-struct Two {
-    w: World,
+pub(super) struct Two {
+    pub(super) w: World,
     /// Another market of the same mint and creator.
-    market: Pubkey,
+    pub(super) market: Pubkey,
     /// A provider there: Alice's keys.
-    provider: Provider,
+    pub(super) provider: Provider,
     /// Another mint, and the stranger's account of it.
-    mint: Pubkey,
-    foreign_tokens: Pubkey,
-    /// An image, its first shard claimed by Alice, and another, its first shard claimed by Bob.
-    task: Task,
-    other: Task,
+    pub(super) mint: Pubkey,
+    pub(super) foreign_tokens: Pubkey,
+    /// An image, its first shard claimed by Alice, and another, its first shard claimed by Bob. Both are delivered on the
+    /// ledger.
+    pub(super) task: Task,
+    pub(super) other: Task,
 }
 
 impl Two {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut w = World::new();
         let market = w.open_another(1, w.mint);
         let mut provider = w.alice.clone();
@@ -38,7 +41,7 @@ impl Two {
         w.register(&provider);
         w.market = ours;
         let (mint, foreign_tokens) = w.other_mint(&w.stranger.clone());
-        let (task, other) = (w.create(Spec::image()), w.create(Spec::image()));
+        let [task, other] = [0, 1].map(|_| w.create_with(Spec::image(), |r| r.delivery = 1));
         let (alice, bob) = (w.alice.clone(), w.bob.clone());
         w.claim(&task, 0, &alice);
         w.claim(&other, 0, &bob);
@@ -47,7 +50,7 @@ impl Two {
 
     /// Sends the instruction with each of the swaps, then as it is.
     #[track_caller]
-    fn each(&mut self, instruction: &Instruction, signers: &[&Actor], swaps: &[(Pubkey, Pubkey, E)]) {
+    pub(super) fn each(&mut self, instruction: &Instruction, signers: &[&Actor], swaps: &[(Pubkey, Pubkey, E)]) {
         for (from, to, error) in swaps {
             let changed = swapped(instruction, from, to);
             let refusal = self.w.send(&[changed], signers).map(|r| r.logs);
@@ -57,14 +60,14 @@ impl Two {
     }
 
     /// Swaps of mint and token program, which every instruction that moves tokens must refuse.
-    fn with_tokens(&self, swaps: &[(Pubkey, Pubkey, E)]) -> Vec<(Pubkey, Pubkey, E)> {
+    pub(super) fn with_tokens(&self, swaps: &[(Pubkey, Pubkey, E)]) -> Vec<(Pubkey, Pubkey, E)> {
         let mut all = swaps.to_vec();
         all.push((self.w.mint, self.mint, E::WrongMint));
         all.push((token::SPL_TOKEN, SYSTEM, E::WrongTokenProgram));
         all
     }
 
-    fn vaults(&self) -> [Pubkey; 4] {
+    pub(super) fn vaults(&self) -> [Pubkey; 4] {
         [&self.task, &self.other]
             .map(|t| seeds::vault(&t.job))
             .into_iter()
@@ -74,12 +77,12 @@ impl Two {
             .unwrap()
     }
 
-    fn shards(&self) -> [Pubkey; 2] {
+    pub(super) fn shards(&self) -> [Pubkey; 2] {
         [&self.task, &self.other].map(|t| seeds::shard(&t.job, 0))
     }
 
     /// Swaps of what `release_claim`, `expire_claim`, `settle_shard` and `seize` load.
-    fn between_vaults(&self) -> Vec<(Pubkey, Pubkey, E)> {
+    pub(super) fn between_vaults(&self) -> Vec<(Pubkey, Pubkey, E)> {
         let [job_vault, other_job_vault, stake, other_stake] = self.vaults();
         let [shard, other_shard] = self.shards();
         self.with_tokens(&[
@@ -212,7 +215,7 @@ fn jobs() {
     let create = t.w.create_ix(&renter, &spec, request.clone());
     let job = seeds::job(&renter.id(), request.nonce);
     let not_canonical = swapped(&create, &job, &seeds::job(&renter.id(), request.nonce + 1));
-    t.w.refused(ErrorCode::ConstraintSeeds, &[not_canonical], &[&renter]);
+    t.w.refused(E::WrongAddress, &[not_canonical], &[&renter]);
     let other_kernel = swapped(&create, &seeds::kernel(&VERIFIER, 1), &seeds::kernel(&VERIFIER, 2));
     t.w.refused(assay_kernels::abi::VerifierError::ParamsLength, &[other_kernel], &[&renter]);
     let no_kernel = swapped(&create, &seeds::kernel(&VERIFIER, 1), &t.w.market);
@@ -302,8 +305,7 @@ fn commitments_draws_and_judgements() {
     for signer in [&alice.owner, &bob.operator, &stranger] {
         t.w.refused(E::NotAuthorized, &[swapped(&commit, &alice.operator.id(), &signer.id())], &[signer]);
     }
-    let mut swaps = wrong_job.to_vec();
-    swaps.push((alice.account, bob.account, E::WrongProvider));
+    let swaps = [(shard, other_shard, E::WrongProvider), (alice.account, bob.account, E::WrongProvider)];
     t.each(&commit, &[&alice.operator], &swaps);
     t.w.refused(E::WrongState, &[commit], &[&alice.operator]);
 
@@ -454,7 +456,8 @@ fn evidence() {
     let other = ix::create_evidence(watcher.id(), "two", 1_000, rent).unwrap();
     let misplaced = swapped(&other[1], &ix::evidence_address(&watcher.id(), "two").unwrap(), &address);
     t.w.refused(E::WrongAddress, &[misplaced], &[&watcher]);
-    let write = ix::write_evidence(watcher.id(), address, 344, vec![7; 656]);
+    const HEAD: u32 = EVIDENCE_HEADER_BYTES as u32;
+    let write = ix::write_evidence(watcher.id(), address, HEAD, vec![7; 1_000 - EVIDENCE_HEADER_BYTES]);
     let close = ix::close_evidence(watcher.id(), address);
     for theirs in [&write, &close] {
         t.w.refused(E::WrongEvidenceOwner, &[swapped(theirs, &watcher.id(), &stranger.id())], &[&stranger]);
@@ -464,7 +467,7 @@ fn evidence() {
         }
     }
     // Over the header, over the end, and as far as the numbers go.
-    for (offset, bytes) in [(343, 1), (0, 8), (344, 657), (1_000, 1), (u32::MAX, 1)] {
+    for (offset, bytes) in [(HEAD - 1, 1), (0, 8), (HEAD, 1_001 - EVIDENCE_HEADER_BYTES), (1_000, 1), (u32::MAX, 1)] {
         t.w.refused(
             E::EvidenceBounds,
             &[ix::write_evidence(watcher.id(), address, offset, vec![0; bytes])],
@@ -474,9 +477,9 @@ fn evidence() {
     t.w.ok(&[write], &[&watcher]);
     // Closed and made anew in one transaction, it is empty.
     t.w.ok(&[close, make[0].clone(), make[1].clone()], &[&watcher]);
-    assert!(t.w.chain.data(&address).unwrap()[344..].iter().all(|b| *b == 0));
+    assert!(t.w.chain.data(&address).unwrap()[EVIDENCE_HEADER_BYTES..].iter().all(|b| *b == 0));
     // Too small for a header, larger than is allowed.
-    for bytes in [343, 262_145] {
+    for bytes in [EVIDENCE_HEADER_BYTES - 1, 262_145] {
         let rent = t.w.chain.svm.minimum_balance_for_rent_exemption(bytes);
         let make = ix::create_evidence(watcher.id(), "size", bytes as u64, rent).unwrap();
         t.w.refused(E::EvidenceBounds, &make, &[&watcher]);

@@ -3,7 +3,10 @@
 //! a sequence ends everybody gets out what is theirs by cranks that a stranger turns.
 
 use assay_client::ix;
-use assay_settlement::{Job, Shard, ShardState, constants::BOUNTY_WAIT_SECONDS, rules::judgement::unanswered, seeds};
+use assay_settlement::{
+    Challenge, ChallengeState, Delivery, Job, Shard, ShardState, constants::BOUNTY_WAIT_SECONDS,
+    rules::judgement::unanswered, seeds,
+};
 use assay_tests::{
     Actor, Provider, Spec, Task, Work, World, books,
     world::{EXECUTE, LIFE, STAKE},
@@ -55,11 +58,12 @@ impl Walk {
         if self.random.random_bool(0.2) {
             return self.pass_time();
         }
-        let kind = self.random.random_range(3..26);
+        let kind = self.random.random_range(3..32);
         if kind == 3 && self.tasks.len() < 8 {
             let spec = if self.random.random() { Spec::image() } else { Spec::small_product() };
             if self.w.market_data().flags & assay_settlement::PAUSED == 0 {
-                let task = self.w.create(spec);
+                let (delivery, restricted) = (self.random.random_range(0..2), self.random.random_bool(0.2));
+                let task = self.w.create_with(spec, |r| (r.delivery, r.flags) = (delivery, u8::from(restricted)));
                 self.tasks.push(task);
             }
             return;
@@ -124,10 +128,70 @@ impl Walk {
             24 => {
                 self.try_it("refund", self.w.refund_ix(&task), &caller);
             }
-            _ => {
-                self.try_it("close shard", self.w.close_shard_ix(&task, index), &caller);
-                self.try_it("close job", self.w.close_job_ix(&task), &caller);
+            25..32 => self.dispute(kind, n, &task, &shard, &caller),
+            _ => (),
+        }
+    }
+
+    /// Challenges and what becomes of them, acceptance, delivery, closing.
+    fn dispute(&mut self, kind: u32, n: usize, task: &Task, shard: &Shard, caller: &Actor) {
+        let index = shard.index;
+        match kind {
+            25 => {
+                self.try_it("close shard", self.w.close_shard_ix(task, index), caller);
+                self.try_it("close job", self.w.close_job_ix(task), caller);
             }
+            26 | 27 => {
+                let number = self.random.random_range(0..12);
+                self.try_it("challenge", self.w.challenge_ix(task, index, number, caller), caller);
+            }
+            28 if self.random.random_bool(0.1) => {
+                self.try_it("accept", ix::accept_shard(task.renter.id(), &task.job, index), &task.renter);
+            }
+            29 => {
+                let first = self.w.job(task).terms.shard(index).unwrap().first_leaf;
+                self.try_it("demand", self.w.demand_ix(task, index, &[first]), &task.renter);
+            }
+            30 => self.post(n, task, shard, caller),
+            _ => {
+                let all = self.challenges(|_| true);
+                if let Some(challenge) = all.get(self.random.random_range(0..all.len().max(1))).copied() {
+                    self.turn(&challenge, caller);
+                }
+            }
+        }
+    }
+
+    fn challenges(&self, which: impl Fn(&Challenge) -> bool) -> Vec<Challenge> {
+        let mut all = books::all::<Challenge>(&self.w.chain);
+        // In an order that does not depend on the run.
+        all.sort_by_key(|(key, _)| *key);
+        all.into_iter().map(|(_, challenge)| challenge).filter(which).collect()
+    }
+
+    /// Everything that anybody can do about a challenge whose cell is not to be computed.
+    fn turn(&mut self, challenge: &Challenge, caller: &Actor) {
+        let key = seeds::challenge(&challenge.shard, challenge.cell);
+        if let (Some(job), Some(shard)) = (self.w.find::<Job>(&challenge.job), self.w.find::<Shard>(&challenge.shard)) {
+            let slash = ix::slash_challenged(caller.id(), &challenge.job, shard.index, challenge.cell);
+            self.try_it("slash challenged", slash, caller);
+            let provider = self.w.find(&challenge.provider);
+            self.try_it("pay challenge", ix::pay_challenge(&key, challenge, &job, provider.as_ref()), caller);
+        }
+        if self.w.find::<Challenge>(&key).is_some() {
+            let to = self.w.associated(&challenge.challenger);
+            self.try_it("return bond", ix::return_bond(&key, challenge, to), caller);
+        }
+    }
+
+    /// Posts the demanded leaf of a shard, when there is one.
+    fn post(&mut self, n: usize, task: &Task, shard: &Shard, caller: &Actor) {
+        let Some(work) = self.works.get(&(n, shard.index)).cloned() else { return };
+        let key = seeds::delivery(&seeds::shard(&task.job, shard.index));
+        let Some(delivery) = self.w.find::<Delivery>(&key) else { return };
+        if delivery.posted == 0 {
+            let leaf = delivery.leaves[0];
+            self.try_it("post", self.w.post_ix(task, &work, 0, leaf, caller), caller);
         }
     }
 
@@ -163,6 +227,8 @@ impl Walk {
         let open = unanswered(shard, &self.w.job(task).terms);
         let demanded = (0..32).filter(|bit| open & 1 << bit != 0).map(|bit| shard.cells[bit]);
         let mut cells: Vec<u64> = demanded.take(self.random.random_range(1..6)).collect();
+        let of = seeds::shard(&task.job, shard.index);
+        cells.extend(self.challenges(|c| c.shard == of && c.state == 0).iter().take(2).map(|c| c.cell));
         if cells.is_empty() {
             cells.push(self.random.random_range(0..10));
         }
@@ -196,6 +262,11 @@ impl Walk {
                 if matches!(shard.state(), Some(ShardState::Committed | ShardState::Sampled)) {
                     let work = self.works[&(n, index)].clone();
                     self.w.answer_all(&task, &work, &alice);
+                    let of = seeds::shard(&task.job, index);
+                    for challenge in self.challenges(|c| c.shard == of && c.state == ChallengeState::Open as u8) {
+                        self.w.judge(&task, &work, challenge.cell, &alice.operator).unwrap();
+                    }
+                    self.post(n, &task, &shard, &alice.operator);
                     self.try_it("alice settles", self.w.settle_ix(&task, index, &alice), &alice.operator);
                 }
             }
@@ -233,6 +304,14 @@ impl Walk {
                 self.try_it("refund", self.w.refund_ix(&task), &stranger);
                 self.try_it("close job", self.w.close_job_ix(&task), &stranger);
             }
+            for challenge in self.challenges(|_| true) {
+                self.turn(&challenge, &stranger);
+            }
+            for (key, delivery) in books::all::<Delivery>(&self.w.chain) {
+                let mut close = ix::close_delivery(&delivery.job, 0, delivery.rent_payer);
+                (close.accounts[0].pubkey, close.accounts[1].pubkey) = (key, delivery.shard);
+                self.try_it("close delivery", close, &stranger);
+            }
             // Long enough for every deadline of the terms; then for the job's life, then for unclaimed bounties.
             match round {
                 0..3 => self.w.chain.pass(EXECUTE.max(3_600)),
@@ -244,12 +323,16 @@ impl Walk {
         let left: Vec<Shard> = books::all::<Shard>(&self.w.chain).into_iter().map(|(_, shard)| shard).collect();
         assert!(left.is_empty(), "{left:?}");
         assert!(books::all::<Job>(&self.w.chain).is_empty());
+        assert!(books::all::<Challenge>(&self.w.chain).is_empty(), "every bond went somewhere");
+        assert!(books::all::<Delivery>(&self.w.chain).is_empty());
         for provider in [self.w.alice.clone(), self.w.bob.clone()] {
             let data = self.w.provider(&provider);
             assert_eq!((data.locked, data.active), (0, 0));
             assert_eq!(self.w.held(&data.vault), data.staked, "nothing is stranded in a vault");
-            self.w.withdraw(&provider, data.staked);
+            self.w.retire(&provider);
         }
+        let creator = self.w.creator.clone();
+        self.w.ok(&[self.w.close_market_ix()], &[&creator]);
     }
 }
 
@@ -272,9 +355,17 @@ fn random_walks() {
     let kinds = [
         "alice claims",
         "alice settles",
+        "accept",
         "bounty",
         "cancel",
+        "challenge",
         "claim",
+        "close delivery",
+        "demand",
+        "pay challenge",
+        "post",
+        "return bond",
+        "slash challenged",
         "close job",
         "close shard",
         "commit",

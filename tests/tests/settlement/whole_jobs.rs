@@ -214,7 +214,7 @@ fn the_largest_cells_fit_one_transaction() {
     let mut w = World::new();
     let (alice, bob) = (w.alice.clone(), w.bob.clone());
     // Two rows of 32 KiB out of trees of 64 chunks.
-    let task = w.create(Spec::product(2, 2, assay_kernels::gemm_i8::MAX_K));
+    let task = w.create(Spec::product(2, 2, assay_kernels::gemm_i8::STEP_K));
     let work = w.claim_and_commit(&task, 0, &alice);
     w.draw(&task, 0);
     let number = w.shard(&task, 0).cells[0];
