@@ -275,7 +275,8 @@ fn judge(model: &mut Model, at: (usize, u32), cell: u64, by: Who, flaw: Flaw) ->
         // Nobody takes a challenger's bounty by leaving the challenge out.
         Flaw::OtherChallenge => {
             let any = s.dropped > 0 || !model.challenged(at.0, at.1, Outcome::Open).is_empty();
-            gate.need(!any, AssayError::WrongChallenge);
+            // An ended shard is refused for one or the other.
+            gate.need(!any && s.judgeable(), AssayError::WrongChallenge);
         }
         Flaw::NoOpenings => gate.need(!reads, VerifierError::MissingOpening.code()),
         Flaw::OthersEvidence(account) => match model.evidence.get(&account) {

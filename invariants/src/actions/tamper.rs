@@ -28,6 +28,9 @@ enum How {
     Cut(usize),
 }
 
+/// Actions that are looked at for one to change.
+const TRIES: u32 = 6;
+
 /// The places at which an instruction takes one account and no other; the rest are free choices of whoever sends it.
 fn bound(name: &str) -> &'static [usize] {
     match name {
@@ -74,7 +77,7 @@ fn bound(name: &str) -> &'static [usize] {
 impl Tampering {
     /// One at random.
     pub fn random(pick: &mut Pick) -> Option<Self> {
-        let base = Action::random(pick)?;
+        let base = Self::base(pick)?;
         let name = base.name();
         let places = bound(name);
         if places.is_empty() || matches!(base, Action::Tampering(_)) {
@@ -99,6 +102,18 @@ impl Tampering {
             }
         };
         Some(Self { base: Box::new(base), how })
+    }
+
+    /// Something that would land as it is, mostly: else nothing shows that the change is what it is refused for.
+    fn base(pick: &mut Pick) -> Option<Action> {
+        for _ in 0..TRIES {
+            let Some(base) = Action::random(pick) else { continue };
+            let fits = !matches!(base, Action::Tampering(_)) && !bound(base.name()).is_empty();
+            if fits && (pick.once_in(8) || base.apply(&mut pick.model.clone()).is_ok()) {
+                return Some(base);
+            }
+        }
+        None
     }
 
     /// The instruction's name.
