@@ -353,7 +353,7 @@ impl Answer {
 
     /// The pieces to write: offset in the account's data, and bytes. Each fits one v0 transaction.
     pub fn pieces(&self) -> Vec<(u32, Vec<u8>)> {
-        pieces(Wire::V0, self.evidence.as_deref().unwrap_or_default())
+        pieces(Wire::V0, 0, self.evidence.as_deref().unwrap_or_default())
     }
 }
 
@@ -376,12 +376,12 @@ pub fn account_bytes(data: &[u8]) -> usize {
     data.len().saturating_add(EVIDENCE_HEADER_BYTES)
 }
 
-/// The pieces in which `data` is written to an evidence account: offset in the account's data, and bytes. Each fits one
-/// transaction of this form.
-pub fn pieces(wire: Wire, data: &[u8]) -> Vec<(u32, Vec<u8>)> {
-    (EVIDENCE_HEADER_BYTES..)
+/// The pieces in which `data`, from byte `from` on, is written to an evidence account: offset in the account's data, and
+/// bytes. Each fits one transaction of this form.
+pub fn pieces(wire: Wire, from: usize, data: &[u8]) -> Vec<(u32, Vec<u8>)> {
+    (EVIDENCE_HEADER_BYTES.saturating_add(from)..)
         .step_by(wire.piece_bytes())
-        .zip(data.chunks(wire.piece_bytes()))
+        .zip(data.get(from..).unwrap_or_default().chunks(wire.piece_bytes()))
         .map(|(at, piece)| (u32::try_from(at).unwrap_or(u32::MAX), piece.to_vec()))
         .collect()
 }

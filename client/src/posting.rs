@@ -76,7 +76,7 @@ mod tests {
             let Posting { bytes: LeafBytes { at, path_at, inline }, evidence } =
                 Posting::build(Wire::V0, &result, leaf).unwrap();
             let mut account = vec![0; evidence.as_deref().map_or(0, account_bytes)];
-            for (at, piece) in pieces(Wire::V0, evidence.as_deref().unwrap_or_default()) {
+            for (at, piece) in pieces(Wire::V0, 0, evidence.as_deref().unwrap_or_default()) {
                 let at = usize::try_from(at).unwrap();
                 account[at..at + piece.len()].copy_from_slice(&piece);
             }

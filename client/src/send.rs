@@ -31,7 +31,7 @@ use crate::{
     cluster::Cluster,
     rpc::{RecentBlockhash, Rpc},
     watch::{Notice, Watcher},
-    wire::{Known, compile, required_signers, unsigned, wire_bytes},
+    wire::{Known, compile, required_signers, unsigned, wire_bytes, with_margin},
 };
 
 /// The same bytes are sent again this often until the transaction is confirmed or expired.
@@ -474,12 +474,6 @@ async fn notified(notices: &mut Option<oneshot::Receiver<Notice>>) -> Option<Not
     }
 }
 
-/// The limit to ask for when a simulation used `units`: what a transaction uses moves a little with state and clock.
-fn with_margin(units: u64) -> u32 {
-    let limit = units.saturating_add(units / 8).saturating_add(3_000);
-    u32::try_from(limit).unwrap_or(MAX_COMPUTE_UNITS).min(MAX_COMPUTE_UNITS)
-}
-
 fn preflight_failure(error: &RpcClientError) -> Option<(TransactionError, Vec<String>)> {
     match error.kind() {
         ErrorKind::RpcError(RpcError::RpcResponseError {
@@ -490,18 +484,5 @@ fn preflight_failure(error: &RpcClientError) -> Option<(TransactionError, Vec<St
             Some((error, result.logs.clone().unwrap_or_default()))
         }
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn limits_have_a_margin_within_the_chains_maximum() {
-        assert_eq!(with_margin(0), 3_000);
-        assert_eq!(with_margin(8_000), 12_000);
-        assert_eq!(with_margin(1_399_000), MAX_COMPUTE_UNITS);
-        assert_eq!(with_margin(u64::MAX), MAX_COMPUTE_UNITS);
     }
 }

@@ -60,6 +60,14 @@ impl Wire {
         }
     }
 
+    /// Most bytes that go into an evidence account in the transaction that makes it, with a seed of 32 bytes.
+    pub const fn first_piece_bytes(self) -> usize {
+        match self {
+            Self::V0 => 740,
+            Self::V1 => 3_640,
+        }
+    }
+
     /// Most bytes of evidence data inside an adjudication or a posting, 18 for each opening counted among them. What an
     /// adjudication holds besides: signature, keys and budget, 8 bytes of discriminator and 28 of fixed arguments.
     pub const fn inline_bytes(self) -> usize {
@@ -214,6 +222,12 @@ pub(crate) fn wire_bytes(message: &VersionedMessage) -> usize {
     signatures.saturating_add(message.serialize().len()).saturating_add(count)
 }
 
+/// The limit to ask for when a simulation used `units`: what a transaction uses moves a little with state and clock.
+pub(crate) fn with_margin(units: u64) -> u32 {
+    let limit = units.saturating_add(units / 8).saturating_add(3_000);
+    u32::try_from(limit).unwrap_or(MAX_COMPUTE_UNITS).min(MAX_COMPUTE_UNITS)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "test code")]
 mod tests {
@@ -234,7 +248,11 @@ mod tests {
 
     /// Bytes on the wire of one instruction with limit and price, also where they are too many.
     fn bytes(instruction: Instruction, wire: Wire) -> usize {
-        match compile(&[instruction], &key(1), BLOCKHASH, 200_000, Some(1_000), wire) {
+        bytes_of(&[instruction], wire)
+    }
+
+    fn bytes_of(instructions: &[Instruction], wire: Wire) -> usize {
+        match compile(instructions, &key(1), BLOCKHASH, 200_000, Some(1_000), wire) {
             Ok(message) => wire_bytes(&message),
             Err(ClientError::TransactionTooLarge { bytes, limit }) => {
                 assert_eq!(limit, wire.transaction_bytes());
@@ -250,6 +268,12 @@ mod tests {
             let write = ix::write_evidence(key(1), key(2), 0, vec![0; wire.piece_bytes()]);
             let spare = wire.transaction_bytes().checked_sub(bytes(write, wire)).unwrap();
             assert!(spare < 20, "{spare} bytes of {wire:?} are left");
+
+            let mut make = ix::create_evidence(key(1), &"s".repeat(32), 9_000, 1).unwrap().to_vec();
+            make.push(ix::write_evidence(key(1), key(2), 0, vec![0; wire.first_piece_bytes()]));
+            make[2].accounts[1].pubkey = make[1].accounts[1].pubkey;
+            let spare = wire.transaction_bytes().checked_sub(bytes_of(&make, wire)).unwrap();
+            assert!(spare < 20, "{spare} bytes of {wire:?} are left beside the making");
         }
     }
 
@@ -301,5 +325,13 @@ mod tests {
         let call = Instruction { program_id: key(9), accounts, data: Vec::new() };
         let error = compile(&[call], &key(1), BLOCKHASH, 1, None, Wire::V1).unwrap_err();
         assert_eq!(error.code(), "transaction-invalid");
+    }
+
+    #[test]
+    fn limits_have_a_margin_within_the_chains_maximum() {
+        assert_eq!(with_margin(0), 3_000);
+        assert_eq!(with_margin(8_000), 12_000);
+        assert_eq!(with_margin(1_399_000), MAX_COMPUTE_UNITS);
+        assert_eq!(with_margin(u64::MAX), MAX_COMPUTE_UNITS);
     }
 }

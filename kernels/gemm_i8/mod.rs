@@ -103,7 +103,8 @@ impl Params {
         let chunks = self.row_chunks();
         let height = log2(u64::from(self.m.max(self.n)).wrapping_mul(chunks));
         let steps = self.steps();
-        let runs = log2(chunks.min(u64::from(STEP_K / CHUNK_BYTES as u32))).saturating_mul(2).saturating_mul(steps);
+        let runs =
+            log2(chunks.min(u64::from(STEP_K).div_ceil(CHUNK_BYTES as u64))).saturating_mul(2).saturating_mul(steps);
         let leaf = u64::from(ELEMENTS_PER_LEAF.wrapping_mul(ELEMENT_BYTES)).saturating_add(40 * 32);
         let paths = runs.saturating_mul(2).saturating_mul(height).saturating_mul(32);
         let rows = self.row_bytes().saturating_mul(2);

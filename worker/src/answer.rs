@@ -11,7 +11,8 @@ use assay_client::{
     wire::Wire,
 };
 use assay_settlement::{
-    EVIDENCE_DISCRIMINATOR, EvidenceHeader, Job, instructions::evidence::header, rules::draw::Place,
+    EVIDENCE_DISCRIMINATOR, EVIDENCE_HEADER_BYTES, EvidenceHeader, Job, instructions::evidence::header,
+    rules::draw::Place,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use solana_account::Account;
@@ -144,18 +145,19 @@ async fn upload(
     data: &[u8],
     place: &Place,
 ) -> Result<Pubkey> {
-    let (address, held) = hold(chain, answering, shard, account_bytes(data), place).await?;
+    let (address, held) = hold(chain, answering, shard, account_bytes(data), data, place).await?;
     write(chain, shard, address, data, &held).await?;
     Ok(address)
 }
 
-/// Makes an evidence account of so many bytes, or takes one that an earlier try has made for this cell; returns what it
-/// holds.
+/// Makes an evidence account of so many bytes, with as much of `data` in it as goes with the making, or takes one that an
+/// earlier try has made for this cell; returns what it holds.
 async fn hold(
     chain: &Chain,
     answering: Option<Answering<'_>>,
     shard: ShardRef,
     bytes: usize,
+    data: &[u8],
     place: &Place,
 ) -> Result<(Pubkey, Vec<u8>)> {
     let rpc = chain.reader.rpc();
@@ -180,7 +182,10 @@ async fn hold(
             let address = ix::evidence_address(&chain.me(), &seed).ok_or_else(no_address)?;
             let lamports = rpc.minimum_balance(bytes).await?;
             let size = u64::try_from(bytes).unwrap_or(u64::MAX);
-            let make = ix::create_evidence(chain.me(), &seed, size, lamports).ok_or_else(no_address)?;
+            let mut make = ix::create_evidence(chain.me(), &seed, size, lamports).ok_or_else(no_address)?.to_vec();
+            let first = data.chunks(chain.largest().await.first_piece_bytes()).next().unwrap_or_default();
+            let at = u32::try_from(EVIDENCE_HEADER_BYTES).unwrap_or(u32::MAX);
+            make.push(ix::write_evidence(chain.me(), address, at, first.to_vec()));
             let turn = match answering {
                 Some(Answering { context, due }) => {
                     let turn = context.turn_for_evidence(due, lamports).await?;
@@ -193,14 +198,19 @@ async fn hold(
             let order = Order { action: Action::CreateEvidence, shard: Some(shard), instructions: &make, units: None };
             chain.send(order).await?;
             drop(turn);
-            (address, vec![0; bytes])
+            let mut held = vec![0; EVIDENCE_HEADER_BYTES];
+            held.extend_from_slice(first);
+            held.resize(bytes, 0);
+            (address, held)
         }
     })
 }
 
 /// Writes those pieces of `data` that an account does not hold yet.
 async fn write(chain: &Chain, shard: ShardRef, address: Pubkey, data: &[u8], held: &[u8]) -> Result<()> {
-    let missing = pieces(chain.largest().await, data).into_iter().filter(|(at, piece)| {
+    let there = held.get(EVIDENCE_HEADER_BYTES..).unwrap_or_default();
+    let same = data.iter().zip(there).take_while(|(wanted, there)| wanted == there).count();
+    let missing = pieces(chain.largest().await, same, data).into_iter().filter(|(at, piece)| {
         let at = usize::try_from(*at).unwrap_or(usize::MAX);
         held.get(at..at.saturating_add(piece.len())) != Some(piece)
     });

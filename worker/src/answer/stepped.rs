@@ -38,7 +38,8 @@ pub(super) async fn adjudicate(
     steps: Vec<Answer>,
 ) -> Result<Judged> {
     let bytes = steps.iter().filter_map(Answer::evidence_account_bytes).max().unwrap_or(0);
-    let (address, held) = hold(chain, answering, shard, bytes, &place).await?;
+    let first = steps.first().and_then(|step| step.evidence.as_deref()).unwrap_or_default();
+    let (address, held) = hold(chain, answering, shard, bytes, first, &place).await?;
     let walk = Walk { chain, job, shard, place, address };
     let judged = walk.on(held, steps).await;
     close_after(chain, answering, shard, &address, judged.is_ok()).await;

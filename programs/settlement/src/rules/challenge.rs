@@ -103,7 +103,7 @@ pub fn pay(
         provider.staked = provider.staked.checked_add(parts.provider).ok_or(AssayError::Overflow)?;
         provider.earned = provider.earned.saturating_add(parts.provider);
     }
-    job.compensated = job.compensated.checked_add(parts.renter).ok_or(AssayError::Overflow)?;
+    job.compensated = job.compensated.saturating_add(parts.renter);
     shard.unpaid_challenges = decrement(shard.unpaid_challenges)?;
     Ok(parts)
 }

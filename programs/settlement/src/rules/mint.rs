@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn broken_data_is_refused() {
         assert_eq!(check(&[], true), Err(AssayError::MintNotAllowed));
-        assert_eq!(check(&vec![0; MINT_BYTES], true), Err(AssayError::MintNotAllowed), "not initialised");
+        assert_eq!(check(&[0; MINT_BYTES], true), Err(AssayError::MintNotAllowed), "not initialised");
         let mut account = with(&[]);
         account[ACCOUNT_TYPE_AT] = 2;
         assert_eq!(check(&account, true), Err(AssayError::MintNotAllowed), "a token account is no mint");

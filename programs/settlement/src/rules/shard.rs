@@ -101,7 +101,7 @@ fn give_back(job: &mut Job, provider: &mut Provider, shard: &mut Shard, penalty:
     provider.active = provider.active.checked_sub(1).ok_or(AssayError::Overflow)?;
     provider.given_back = provider.given_back.checked_add(1).ok_or(AssayError::Overflow)?;
     job.active = job.active.checked_sub(1).ok_or(AssayError::Overflow)?;
-    job.compensated = job.compensated.checked_add(penalty).ok_or(AssayError::Overflow)?;
+    job.compensated = job.compensated.saturating_add(penalty);
     let held = now.time.saturating_sub(shard.claimed_at).max(0);
     shard.ramp_from = shard.ramp_from.checked_add(held).ok_or(AssayError::Overflow)?;
     shard.state = ShardState::Open as u8;
@@ -257,7 +257,7 @@ pub fn settle(job: &mut Job, provider: &mut Provider, shard: &mut Shard, now: &N
     job.prepaid = job.prepaid.checked_sub(shard.prepaid).ok_or(AssayError::Overflow)?;
     job.fees_owed = job.fees_owed.checked_add(parts.fee).ok_or(AssayError::Overflow)?;
     job.paid = job.paid.saturating_add(to_provider);
-    job.compensated = job.compensated.checked_add(rolled).ok_or(AssayError::Overflow)?;
+    job.compensated = job.compensated.saturating_add(rolled);
     shard.state = ShardState::Settled as u8;
     shard.owed_renter = 0;
     shard.prepaid = 0;
@@ -291,7 +291,7 @@ pub fn seize(job: &mut Job, provider: &mut Provider, shard: &mut Shard, frozen: 
         return Ok(0);
     }
     job.fees_owed = job.fees_owed.checked_add(treasury).ok_or(AssayError::Overflow)?;
-    job.compensated = job.compensated.checked_add(shard.owed_renter).ok_or(AssayError::Overflow)?;
+    job.compensated = job.compensated.saturating_add(shard.owed_renter);
     shard.owed_bounty = shard.owed_bounty.checked_sub(forfeited).ok_or(AssayError::Overflow)?;
     shard.owed_renter = 0;
     shard.owed_treasury = 0;

@@ -202,7 +202,7 @@ pub struct Job {
     pub slashed: u32,
     /// Shard accounts that exist.
     pub shard_accounts: u32,
-    /// Base units of collateral and penalties that came to the renter, in total.
+    /// Base units of collateral, penalties and bonds that came to the renter, in total; a statistic, which stops nothing.
     pub compensated: u64,
     /// Base units paid to providers, in total.
     pub paid: u64,
