@@ -68,9 +68,8 @@ pub fn main(options: &Options) -> Result<()> {
     let original = program::with_mutants()?;
     let at = original.windows(MARK.len()).position(|bytes| bytes == MARK).context("the build has no mark")?;
     let at = at.checked_add(MARK.len()).context("a file of this size")?;
-    for name in ["assay_verifier.so"] {
-        files::write(&folder.join(name), &files::read(&workspace.join("programs/bin").join(name))?)?;
-    }
+    let verifier = "assay_verifier.so";
+    files::write(&folder.join(verifier), &files::read(&workspace.join("programs/bin").join(verifier))?)?;
     // A copy: whoever works on meanwhile builds the original anew.
     let tests = folder.join("settlement-tests");
     files::remove(&tests)?;
