@@ -25,6 +25,8 @@ use std::{
 
 /// Most bytes of a transaction on the wire.
 pub const PACKET_BYTES: usize = 1_232;
+/// Most bytes of a transaction of version 1.
+const V1_BYTES: usize = 4_096;
 /// Entries that the SlotHashes sysvar keeps.
 pub const SLOT_HASHES: u64 = 512;
 const START_TIME: i64 = 1_800_000_000;
@@ -223,7 +225,7 @@ impl Chain {
     /// # Panics
     /// When it is larger than a packet.
     pub fn send_bare(&mut self, instructions: &[Instruction], signers: &[&Actor]) -> Result<Receipt, Refusal> {
-        let transaction = self.transaction(instructions, signers);
+        let transaction = self.transaction(instructions, signers, PACKET_BYTES);
         let (payer, bytes) = (signers[0].id(), transaction_bytes(&transaction));
         match self.svm.send_transaction(transaction) {
             Ok(meta) => {
@@ -240,19 +242,19 @@ impl Chain {
         }
     }
 
-    /// What would come of a transaction: nothing is written.
+    /// What would come of a transaction, of as many bytes as version 1 takes: nothing is written.
     pub fn dry_run(&mut self, instructions: &[Instruction], signers: &[&Actor]) -> Result<(), Refusal> {
         let mut all = budget().to_vec();
         all.extend_from_slice(instructions);
-        let transaction = self.transaction(&all, signers);
+        let transaction = self.transaction(&all, signers, V1_BYTES);
         match self.svm.simulate_transaction(transaction) {
             Ok(_) => Ok(()),
             Err(failed) => Err(refusal(&failed)),
         }
     }
 
-    /// Signed by those of `signers` who are asked for.
-    fn transaction(&mut self, all: &[Instruction], signers: &[&Actor]) -> VersionedTransaction {
+    /// Signed by those of `signers` who are asked for, in at most `most` bytes.
+    fn transaction(&mut self, all: &[Instruction], signers: &[&Actor], most: usize) -> VersionedTransaction {
         // The same instructions sent twice must be two transactions.
         self.svm.expire_blockhash();
         let payer = signers[0].id();
@@ -266,7 +268,7 @@ impl Chain {
         }
         let transaction = VersionedTransaction::try_new(message, &keys).expect("every signer is given and needed");
         let bytes = transaction_bytes(&transaction);
-        assert!(bytes <= PACKET_BYTES, "the transaction has {bytes} bytes");
+        assert!(bytes <= most, "the transaction has {bytes} bytes");
         transaction
     }
 

@@ -4,6 +4,7 @@ use assay_client::ix;
 use assay_kernels::abi::{IN_EVIDENCE, SOURCE_LEAVES};
 use assay_settlement::{
     ShardState,
+    constants::MAX_OPENINGS,
     error::AssayError as E,
     instructions::{AdjudicateArgs, OpeningArgs},
     seeds,
@@ -136,6 +137,18 @@ fn malformed_openings_are_refused() {
         let mut args = bare(&work, 0, 0);
         change(&mut args);
         assert_eq!(judge(&mut w, &task, args), Err(E::BadOpening.into()), "change {i}");
+    }
+    // More openings than one judgement takes, each of them right.
+    let many = |count: usize| {
+        let mut args = reading(&work, bare(&work, 9, 0), 1);
+        let one = args.openings[0];
+        args.openings.resize(count, one);
+        args
+    };
+    let stranger = w.stranger.clone();
+    for (count, error) in [(MAX_OPENINGS, E::NotDemanded), (MAX_OPENINGS + 1, E::BadOpening)] {
+        let judge = ix::adjudicate(stranger.id(), &task.job, &w.job(&task), 0, None, many(count));
+        assert_eq!(w.chain.dry_run(&[judge], &[&stranger]), Err(error.into()), "{count}");
     }
     // Places that do not exist.
     for (leaf, cell) in [(0, 4), (8, 2), (11, u32::MAX)] {
