@@ -67,6 +67,7 @@ all! {
     MintNonTransferable MintConfidential MintExtension BadDelivery Accepted AlreadyAnswered AlreadyChallenged
     ChallengeRestricted WrongChallenge ChallengeOpen ChallengeAnswered WrongDelivery AlreadyDemanded BadLeaves
     AlreadyPosted AlreadyDelivered DeliveryOpen NotProposed NotFrozen OtherCell
+    MarketTermsChanged CellsTooDear ProviderLoaded
 }
 
 #[cfg(test)]

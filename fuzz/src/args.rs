@@ -8,10 +8,19 @@ use crate::{
     run::Run,
 };
 use anchor_lang::prelude::borsh;
+use assay_client::ix;
+use assay_kernels::hash::sha256;
 use assay_settlement::{
-    Delivery, Renter, constants::MAX_OPERATORS, rules::window::window_of, seeds, state::EVIDENCE_HEADER_BYTES,
+    Delivery, Market, Renter, constants::MAX_OPERATORS, instructions::evidence::header, rules::window::window_of,
+    seeds, state::EVIDENCE_HEADER_BYTES,
 };
+use bytemuck::bytes_of;
 use solana_pubkey::Pubkey;
+
+/// Seed of the accounts that hold evidence for a judgement.
+pub const JUDGED: &str = "judge";
+/// Who submits evidence in an account where the operation names nobody: an actor's number.
+pub const SUBMITTER: u8 = 1;
 
 /// Encoded arguments, and what the accounts follow from.
 #[derive(Default)]
@@ -57,7 +66,7 @@ fn arg(run: &mut Run, shape: &Shape, op: &Op, focus: &Focus, name: &str, of: &Ty
     let before = args.data.len();
     if known(run, shape, op, focus, name, of, args).is_none() {
         args.data.truncate(before);
-        made(run, op, focus, name, of, args);
+        made(run, op, of, args);
     }
 }
 
@@ -89,6 +98,12 @@ fn known(run: &mut Run, shape: &Shape, op: &Op, focus: &Focus, name: &str, of: &
         "offset" => number(args, EVIDENCE_HEADER_BYTES as u64 + op.arg % 2_048),
         "terms_hash" => {
             args.data.extend_from_slice(&focus.known.job.terms_hash);
+            Some(())
+        }
+        // Of the market that the call is given.
+        "market_terms" => {
+            let market: Market = run.read(&run.market(op.other))?;
+            args.data.extend_from_slice(&sha256(&[bytes_of(&market.terms)]));
             Some(())
         }
         "root" => {
@@ -131,7 +146,14 @@ fn known(run: &mut Run, shape: &Shape, op: &Op, focus: &Focus, name: &str, of: &
         "args" if *of == Type::Struct("AdjudicateArgs".to_owned()) => {
             let works = run.works(focus)?;
             let which = if op.other & 8 == 0 { focus.committed(&works) } else { usize::from(op.other & 1) };
-            let (answer, evidence) = focus.answer(&works[which], args.number)?;
+            let (answer, evidence) = if shape.name == "step_cell" {
+                let submitter = run.actor(op.actor.checked_sub(1).unwrap_or(SUBMITTER));
+                let account = run.chain.data(&ix::evidence_address(&submitter, JUDGED)?);
+                let done = account.and_then(|data| header(&data).ok()).filter(|head| head.stepping == 1);
+                focus.step(&works[which], args.number, done.map_or(0, |head| head.steps))?
+            } else {
+                focus.answer(&works[which], args.number)?
+            };
             args.evidence = evidence;
             args.data.extend_from_slice(&borsh::to_vec(&answer).ok()?);
             Some(())
@@ -162,7 +184,7 @@ fn demanded(run: &Run, op: &Op, focus: &Focus) -> Option<u64> {
 }
 
 /// An argument by its type.
-fn made(run: &Run, op: &Op, focus: &Focus, name: &str, of: &Type, args: &mut Args) {
+fn made(run: &Run, op: &Op, of: &Type, args: &mut Args) {
     let [low, next, ..] = op.arg.to_le_bytes();
     match of {
         Type::Bool => args.data.push(u8::from(low & 7 != 0)),
@@ -178,19 +200,19 @@ fn made(run: &Run, op: &Op, focus: &Focus, name: &str, of: &Type, args: &mut Arg
         }
         Type::List(item) => {
             args.data.extend_from_slice(&u32::from(low % 5).to_le_bytes());
-            (0..low % 5).for_each(|_| made(run, op, focus, name, item, args));
+            (0..low % 5).for_each(|_| made(run, op, item, args));
         }
         Type::Array(item, count) if **item == Type::Plain(1) => args.data.resize(args.data.len() + count, low),
-        Type::Array(item, count) => (0..*count).for_each(|_| made(run, op, focus, name, item, args)),
+        Type::Array(item, count) => (0..*count).for_each(|_| made(run, op, item, args)),
         Type::Option(item) => {
             args.data.push(low & 1);
             if low & 1 == 1 {
-                made(run, op, focus, name, item, args);
+                made(run, op, item, args);
             }
         }
         Type::Struct(of) => {
-            for (name, of) in run.idl.fields(of) {
-                made(run, op, focus, name, of, args);
+            for (_, of) in run.idl.fields(of) {
+                made(run, op, of, args);
             }
         }
     }

@@ -1,13 +1,16 @@
 //! A call of the settlement program: right by the IDL, then changed as the operation says.
 
 use crate::{
-    args,
+    args::{self, JUDGED},
     input::{Change, Op},
     roles::Roles,
     run::Run,
 };
 use assay_client::ix;
-use assay_settlement::state::{EVIDENCE_DISCRIMINATOR, EVIDENCE_HEADER_BYTES};
+use assay_settlement::{
+    instructions::evidence::header,
+    state::{EVIDENCE_DISCRIMINATOR, EVIDENCE_HEADER_BYTES},
+};
 use solana_account::Account;
 use solana_instruction::{AccountMeta, Instruction};
 use solana_pubkey::Pubkey;
@@ -31,7 +34,8 @@ pub fn build(run: &mut Run, op: &Op) -> Instruction {
         accounts.push(AccountMeta { pubkey: key, is_signer: slot.signer, is_writable: slot.writable });
     }
     if let Some(evidence) = &args.evidence {
-        hold(run, &submitter, evidence);
+        // A cell that is carried on keeps its state, unless the operation says otherwise.
+        hold(run, &submitter, evidence, shape.name == "step_cell" && op.other & 0x10 == 0);
     }
     let mut call = Instruction { program_id: assay_settlement::ID, accounts, data: args.data };
     let leaves = run.idl.leaves(&shape, &call.data);
@@ -45,13 +49,19 @@ pub fn build(run: &mut Run, op: &Op) -> Instruction {
     call
 }
 
-/// Puts evidence of `owner` into its account, as `init_evidence` and `write_evidence` would.
-fn hold(run: &mut Run, owner: &Pubkey, evidence: &[u8]) {
-    let Some(address) = ix::evidence_address(owner, "judge") else { return };
-    let mut data = vec![0; EVIDENCE_HEADER_BYTES];
-    data[..8].copy_from_slice(&EVIDENCE_DISCRIMINATOR);
-    data[8] = 1;
-    data[16..48].copy_from_slice(owner.as_ref());
+/// Puts evidence of `owner` into its account, as `init_evidence` and `write_evidence` would; with the header that is
+/// there, or a new one.
+fn hold(run: &mut Run, owner: &Pubkey, evidence: &[u8], carry: bool) {
+    let Some(address) = ix::evidence_address(owner, JUDGED) else { return };
+    let carried = run.chain.data(&address).filter(|data| carry && header(data).is_ok());
+    let mut data = carried.unwrap_or_else(|| {
+        let mut data = vec![0; EVIDENCE_HEADER_BYTES];
+        data[..8].copy_from_slice(&EVIDENCE_DISCRIMINATOR);
+        data[8] = 1;
+        data[16..48].copy_from_slice(owner.as_ref());
+        data
+    });
+    data.truncate(EVIDENCE_HEADER_BYTES);
     data.extend_from_slice(evidence);
     let account =
         Account { lamports: 10_000_000_000, data, owner: assay_settlement::ID, executable: false, rent_epoch: 0 };
@@ -121,8 +131,11 @@ fn apply(run: &Run, change: &Change, call: &mut Instruction, leaves: &[(usize, u
         }
         // A key among the arguments becomes another.
         14 => {
-            if let Some((at, 32)) = leaf {
-                call.data[*at..*at + 32].copy_from_slice(pool(value).as_ref());
+            // An earlier change may have cut it off.
+            if let Some((at, 32)) = leaf
+                && let Some(place) = call.data.get_mut(*at..*at + 32)
+            {
+                place.copy_from_slice(pool(value).as_ref());
             }
         }
         15 => {

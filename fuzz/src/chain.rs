@@ -153,6 +153,7 @@ impl Chain {
     }
 
     /// Sends one instruction. Whoever the account list calls a signer has signed.
+    #[allow(clippy::result_large_err, reason = "LiteSVM's own type")]
     pub fn send(&mut self, instruction: &Instruction) -> TransactionResult {
         let budget = ComputeBudgetInstruction::set_compute_unit_limit(1_400_000);
         let message =

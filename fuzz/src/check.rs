@@ -105,11 +105,11 @@ impl View {
 
     /// Which states shards went from and to.
     pub fn states(&self, before: &Self) -> Vec<(u8, u8, u32)> {
-        let changed = |(key, now): (&Pubkey, &Box<Shard>)| {
+        let changed = |key: &Pubkey, now: &Shard| {
             let was = before.shards.get(key).map_or(255, |shard| shard.state);
             (was != now.state).then_some((was, now.state, now.answered.count_ones()))
         };
-        self.shards.iter().filter_map(changed).collect()
+        self.shards.iter().filter_map(|(key, now)| changed(key, now)).collect()
     }
 }
 

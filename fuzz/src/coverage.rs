@@ -1,6 +1,7 @@
 //! What libFuzzer sees: edges between basic blocks of the settlement program as it was built for the chain, and which
 //! instruction ended how in which state.
 
+use crate::stats;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 const EDGES: usize = 1 << 17;
@@ -21,15 +22,20 @@ fn hit(at: usize) {
 
 /// Counts the jumps of one run of the program.
 pub fn trace(counters: impl Iterator<Item = u64>) {
-    let mut last = 0u64;
-    for counter in counters {
-        if counter != last.wrapping_add(1) {
-            let edge =
-                last.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(17) ^ counter.wrapping_mul(0xff51_afd7_ed55_8ccd);
-            hit((edge >> 40) as usize % EDGES);
+    stats::change(|stats| {
+        let mut last = 0u64;
+        for counter in counters {
+            stats.counter(counter);
+            if counter != last.wrapping_add(1) {
+                let edge = last.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(17)
+                    ^ counter.wrapping_mul(0xff51_afd7_ed55_8ccd);
+                let place = (edge >> 40) as usize % EDGES;
+                hit(place);
+                stats.edge(place);
+            }
+            last = counter;
         }
-        last = counter;
-    }
+    });
 }
 
 /// Counts how something ended.

@@ -2,10 +2,10 @@
 //! provider could have.
 
 use crate::chain::Chain;
-use assay_client::accounts::decode_data;
+use assay_client::{accounts::decode_data, proof::Proof};
 use assay_fuzz::{Kind, Stage, work::Work};
 use assay_kernels::merkle::Tree;
-use assay_settlement::{Job, Shard, instructions::AdjudicateArgs, seeds};
+use assay_settlement::{Job, Shard, instructions::AdjudicateArgs, seeds, state::EVIDENCE_HEADER_BYTES};
 use solana_pubkey::Pubkey;
 use std::{collections::HashMap, rc::Rc};
 
@@ -82,6 +82,24 @@ impl Focus {
         let path = Tree::from_leaf_hashes(work.tree.hashes().to_vec()).path(leaf.checked_sub(first)?);
         bytes.extend_from_slice(path.as_flattened());
         Some((bytes, path_at))
+    }
+
+    /// What carries a cell a step further after so many: arguments, and what the evidence account must hold behind its
+    /// header.
+    pub fn step(&self, work: &Work, number: u64, done: u64) -> Option<(AdjudicateArgs, Option<Vec<u8>>)> {
+        let place = self.known.job.terms.shard(self.index)?.place(number).ok()?;
+        if let Ok(Proof::Steps(steps)) = Proof::build(&self.known.job, self.index, &work.tree, &work.inputs, place) {
+            let answer = steps.get(usize::try_from(done).ok()? % steps.len())?;
+            return Some((answer.args.clone(), answer.evidence.clone()));
+        }
+        // A scripted kernel reads nothing; others refuse this.
+        let (evidence, path_at) = self.leaf(work, place.leaf)?;
+        let (leaf, cell, leaf_at) = (place.leaf, place.cell, EVIDENCE_HEADER_BYTES as u32);
+        let (openings, inline) = (Vec::new(), Vec::new());
+        Some((
+            AdjudicateArgs { leaf, cell, leaf_at, leaf_path_at: leaf_at + path_at, openings, inline },
+            Some(evidence),
+        ))
     }
 
     /// What proves or disproves a cell: arguments, and what the evidence account must hold behind its header.

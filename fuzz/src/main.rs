@@ -22,13 +22,17 @@ mod input;
 mod mutate;
 mod roles;
 mod run;
+mod stats;
 mod tokens {
     pub use assay_fuzz::tokens::{TOKEN_2022, WRAPPED_SOL};
 }
 
 use libfuzzer_sys::{fuzz_crossover, fuzz_mutator, fuzz_target};
 use run::Base;
-use std::{cell::RefCell, path::PathBuf, sync::OnceLock};
+use std::{cell::RefCell, sync::OnceLock};
+
+/// Compiled in: it belongs to the client that is compiled in, and a run must not change when the file does.
+const IDL: &str = include_str!("../../programs/idl/assay_settlement.json");
 
 static NAMES: OnceLock<Vec<(String, [u8; 2])>> = OnceLock::new();
 
@@ -37,10 +41,8 @@ thread_local! {
 }
 
 fn make() -> Base {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../programs/idl/assay_settlement.json");
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let base = Base::new(&text);
-    NAMES.get_or_init(|| base.names());
+    let base = Base::new(IDL);
+    mutate::check(NAMES.get_or_init(|| base.names()));
     base
 }
 

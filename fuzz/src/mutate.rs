@@ -7,9 +7,14 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 /// Instructions by name, each with the bytes that mean it.
 pub type Names = [(String, [u8; 2])];
 
+/// Jobs of the stage.
+const JOBS: u8 = 24;
+/// At least as many as there are kinds of jobs and actors.
+const KINDS: u8 = 10;
+
 /// What a step of a recipe is.
 enum Step {
-    /// This instruction, if the program has it; `arg` of the operation as given.
+    /// This instruction; `arg` of the operation as given.
     Call(&'static str, u64),
     /// Time passes: which of the run's durations, and how (0: time, 4: slots).
     Time(u64, u8),
@@ -19,7 +24,7 @@ enum Step {
 use Step::{Call, Freeze, Time};
 
 /// The usual ways through a job, so that they need not be found by chance. All steps are about the same shard.
-const RECIPES: [&[Step]; 18] = [
+const RECIPES: [&[Step]; 20] = [
     &[Call("claim_shard", 0), Call("commit_result", 0)],
     &[Call("claim_shard", 0), Call("commit_result", 1), Call("adjudicate", 2)],
     &[Time(4, 4), Call("record_seed", 0), Call("draw_samples", 0)],
@@ -37,8 +42,22 @@ const RECIPES: [&[Step]; 18] = [
     &[Call("attest_delivery", 1), Time(9, 0), Call("settle_shard", 0)],
     &[Call("accept_shard", 0), Call("settle_shard", 0)],
     &[Call("init_evidence", 0), Call("write_evidence", 0), Call("close_evidence", 0)],
+    &[Call("step_cell", 0), Call("step_cell", 0), Call("close_evidence", 0)],
+    &[Call("claim_shard", 0), Call("commit_result", 1), Call("step_cell", 2), Call("step_cell", 2)],
     &[Call("propose_authority", 0), Call("accept_authority", 0)],
 ];
+
+/// Checks that the program has every instruction of the recipes.
+///
+/// # Panics
+/// Where one is gone or has another name.
+pub fn check(names: &Names) {
+    for step in RECIPES.into_iter().flatten() {
+        if let Call(name, _) = step {
+            assert!(names.iter().any(|(known, _)| known == name), "a recipe calls `{name}`, which the program lacks");
+        }
+    }
+}
 
 /// Changes `data[..size]`; returns the new size. `names`: the program's instructions.
 pub fn mutate(data: &mut [u8], size: usize, seed: u32, names: &Names) -> usize {
@@ -81,7 +100,7 @@ pub fn mutate(data: &mut [u8], size: usize, seed: u32, names: &Names) -> usize {
 
 /// A recipe for some shard.
 fn recipe(random: &mut StdRng, names: &Names) -> Vec<[u8; OP_BYTES]> {
-    let (job, shard, other) = (random.random_range(0..20), random.random_range(0..2), random.random_range(0..9));
+    let (job, shard, other) = (random.random_range(0..JOBS), random.random_range(0..2), random.random_range(0..KINDS));
     let step = |step: &Step| {
         let mut op = [0u8; OP_BYTES];
         (op[3], op[4], op[6]) = (job, shard, other);
@@ -121,12 +140,12 @@ fn fresh(random: &mut StdRng, names: &Names) -> [u8; OP_BYTES] {
     let mut op = [0u8; OP_BYTES];
     op[0] = [0, 0, 0, 0, 0, 0, 0, 176, 176, 216, 236][random.random_range(0..11)];
     op[1..3].copy_from_slice(&names[random.random_range(0..names.len())].1);
-    op[3] = random.random_range(0..20);
+    op[3] = random.random_range(0..JOBS);
     op[4] = random.random_range(0..2);
     if random.random_ratio(1, 5) {
         op[5] = random.random_range(0..10);
     }
-    op[6] = random.random_range(0..9);
+    op[6] = random.random_range(0..KINDS);
     random.fill(&mut op[7..15]);
     if random.random_ratio(1, 2) {
         op[8..15].fill(0);
@@ -140,7 +159,7 @@ fn fresh(random: &mut StdRng, names: &Names) -> [u8; OP_BYTES] {
 fn change(op: &mut [u8; OP_BYTES], random: &mut StdRng, names: &Names) {
     match random.random_range(0..13) {
         0 => op[1..3].copy_from_slice(&names[random.random_range(0..names.len())].1),
-        1 => op[3] = random.random_range(0..20),
+        1 => op[3] = random.random_range(0..JOBS),
         2 => op[4] = random.random_range(0..3),
         3 => op[5] = random.random_range(0..10),
         4 => op[6] = random.random_range(0..12),

@@ -1,7 +1,7 @@
 //! The accounts of a call: each by its name in the IDL, the one that would be right for what the call is about.
 
 use crate::{
-    args::Args,
+    args::{Args, JUDGED, SUBMITTER},
     focus::Focus,
     idl::{Shape, Slot},
     input::Op,
@@ -94,7 +94,7 @@ impl<'a, 's> Roles<'a, 's> {
             "rent_payer" => Some(self.rent_payer()),
             "authority" if self.has("market") => self.field("market", "authority"),
             "attestor" => Some(self.focus.known.job.terms.attestor),
-            "submitter" if self.args.evidence.is_some() => Some(self.run.actor(1)),
+            "submitter" if self.args.evidence.is_some() => Some(self.run.actor(SUBMITTER)),
             _ => None,
         };
         found.filter(|key| self.run.stage.actors.contains(key)).unwrap_or_else(|| self.other())
@@ -164,7 +164,7 @@ impl<'a, 's> Roles<'a, 's> {
             }
             "seed" => seeds::draw_seed(self.args.window),
             "evidence" if self.args.evidence.is_some() => {
-                ix::evidence_address(&self.named("submitter"), "judge").unwrap_or_default()
+                ix::evidence_address(&self.named("submitter"), JUDGED).unwrap_or_default()
             }
             "evidence" => self.evidence(),
             "rent_payer" => self.rent_payer(),
@@ -185,8 +185,7 @@ impl<'a, 's> Roles<'a, 's> {
     }
 
     fn market(&self) -> Pubkey {
-        let all = &self.run.stage.markets;
-        all[usize::from(self.op.other % 8 == 7) % all.len()]
+        self.run.market(self.op.other)
     }
 
     fn provider(&mut self) -> Pubkey {

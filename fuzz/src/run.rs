@@ -8,6 +8,7 @@ use crate::{
     focus::{Focus, Known, Works},
     idl::{Idl, Shape},
     input::{Kind, Op, ops},
+    stats,
     tokens::TOKEN_2022,
 };
 use assay_client::{accounts::decode_data, token};
@@ -49,8 +50,9 @@ impl Base {
         let mut pool: Vec<Pubkey> = stage.accounts.iter().map(|(address, _)| *address).collect();
         pool.extend(stage.programs.iter().map(|(id, _)| *id));
         pool.extend([token::SPL_TOKEN, solana_system_interface::program::ID, Pubkey::default()]);
-        let view = View::of(&chain);
-        Self { stage, idl: Idl::parse(idl), chain, jobs, works: Works::new(), pool, view }
+        let (view, idl) = (View::of(&chain), Idl::parse(idl));
+        stats::begin(idl.shapes.iter().map(|shape| shape.name.as_str()), &stage.programs[0].1);
+        Self { stage, idl, chain, jobs, works: Works::new(), pool, view }
     }
 
     /// The program's instructions, each with the bytes that mean it.
@@ -79,6 +81,7 @@ impl Base {
         for op in ops(input) {
             run.step(&op);
         }
+        stats::input();
         self.works = run.works;
         // Providers that are made up by tampering would fill it for ever.
         if self.works.len() > 500 {
@@ -119,6 +122,12 @@ impl Run<'_> {
             n if n < made => self.stage.providers[n],
             n => assay_settlement::seeds::provider(&self.stage.markets[0], &self.stage.actors[n - made]),
         }
+    }
+
+    /// A market: mostly the first.
+    pub fn market(&self, number: u8) -> Pubkey {
+        let all = &self.stage.markets;
+        all[usize::from(number % 8 == 7) % all.len()]
     }
 
     /// An account of the program.
@@ -194,7 +203,8 @@ impl Run<'_> {
         self.send(name, Some(shape), &call);
         // Its job can be worked on from here on.
         if name == "create_job"
-            && let Some(AccountMeta { pubkey, .. }) = call.accounts.get(6)
+            && let Some(place) = shape.slots.iter().position(|slot| slot.name == "job")
+            && let Some(AccountMeta { pubkey, .. }) = call.accounts.get(place)
             && self.jobs.iter().all(|known| known.address != *pubkey)
             && let Some(job) = self.read::<Job>(pubkey)
         {
@@ -215,6 +225,9 @@ impl Run<'_> {
             format!("{name} {keys:?} {} -> {outcome}", hex(&call.data))
         });
         coverage::outcome(&(name, &outcome));
+        if shape.is_some() {
+            stats::call(name, result.is_ok());
+        }
         if let Err(failed) = &result {
             // Borsh takes memory for as many bytes as a length promises, up to 1 MiB, before it sees that they are not
             // there; the heap has 32 KiB. That aborts, like any other refusal, before the program's own code runs.

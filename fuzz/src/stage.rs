@@ -19,6 +19,7 @@ pub mod chain;
 #[path = "../../tests/src/disputes.rs"]
 mod disputes;
 #[path = "../../tests/src/scripted.rs"]
+#[allow(dead_code, reason = "the tests also write code with instructions that no script here has")]
 pub mod scripted;
 #[path = "../../tests/src/steps.rs"]
 pub mod steps;
@@ -36,6 +37,7 @@ use crate::{
     world::{Provider, VERIFIER, World},
 };
 use assay_client::ix;
+use assay_kernels::abi::{STEP_DONE, STEP_MORE, STEP_STATE_BYTES};
 use assay_settlement::{
     Job, JobTerms, instructions::JobRequest, rules::time::Now, seeds, state::EVIDENCE_HEADER_BYTES,
 };
@@ -47,6 +49,9 @@ use std::collections::HashMap;
 const SCRIPTED: u16 = 7;
 /// What a cell of theirs is.
 const SCRIPTED_CELL: [u8; 4] = [1, 2, 3, 4];
+
+/// Length of the rows of a product whose cells take two steps.
+const STEPPED_K: u32 = 40_000;
 
 /// A kind of job that can be created.
 #[derive(Clone, Debug)]
@@ -131,6 +136,17 @@ impl Builder {
         change(&mut request);
         let request = anchor_lang::prelude::borsh::to_vec(&request).unwrap();
         self.kinds.push(Kind { kernel, spec, request });
+    }
+
+    /// Cells that are judged in steps. Named, so that no window need pass.
+    fn stepped(&mut self) {
+        let (alice, renter) = (self.alice.clone(), self.world.renter.clone());
+        // 20: in one step, right. 21: in one step, wrong. 22: by no step. 23: a product, in two steps.
+        for (kind, forged) in [(7, false), (7, true), (8, false), (9, false)] {
+            let task = self.job(kind);
+            self.commit(&task, 0, &alice, forged);
+            self.ok(ix::name_cells(renter.id(), &task.job, 0, vec![3, 4]), &renter);
+        }
     }
 
     /// A job of a kind.
@@ -303,7 +319,12 @@ pub fn build() -> Stage {
     // A verifier that nobody registered yet.
     let fresh = Script::new(SCRIPTED, &two_stages(), &[9; 4]);
     world.chain.deploy(fresh.address(), &fresh.elf(), None);
-    let [honest_kernel, liar_kernel] = [&honest, &liar].map(|script| world.register_script(script, SCRIPTED));
+    // Verifiers that answer in steps: with the cell at once, and never.
+    let done = [&[STEP_DONE], &SCRIPTED_CELL[..]].concat();
+    let stepping = Script::new(SCRIPTED, &two_stages(), &done);
+    let endless = Script::new(SCRIPTED, &two_stages(), &[&[STEP_MORE], &[5; STEP_STATE_BYTES][..]].concat());
+    let [honest_kernel, liar_kernel, stepping_kernel, endless_kernel] =
+        [&honest, &liar, &stepping, &endless].map(|script| world.register_script(script, SCRIPTED));
     let (other_mint, _) = world.other_mint(&world.renter.clone());
     let other_market = world.open_another(1, other_mint);
     let second = world.second_account(&world.renter.clone());
@@ -328,7 +349,7 @@ pub fn build() -> Stage {
     b.kind(seeds::kernel(&VERIFIER, 2), Spec::small_product());
     let scripted = Spec { kernel: SCRIPTED, params: Vec::new(), inputs: Vec::new(), shard_leaves: 12 };
     b.kind(honest_kernel, scripted.clone());
-    b.kind(liar_kernel, scripted);
+    b.kind(liar_kernel, scripted.clone());
     let image = seeds::kernel(&VERIFIER, 1);
     let attestor = b.world.watcher.id();
     b.kind_with(image, Spec::image(), |request| request.delivery = 1);
@@ -336,8 +357,12 @@ pub fn build() -> Stage {
         (request.delivery, request.silence, request.attestor) = (2, 1, attestor);
     });
     b.kind_with(image, Spec::image(), |request| request.flags = 1);
+    b.kind(stepping_kernel, scripted.clone());
+    b.kind(endless_kernel, scripted);
+    b.kind(seeds::kernel(&VERIFIER, 2), Spec::product(3, 2, STEPPED_K));
     b.old();
     b.fresh();
+    b.stepped();
 
     let Builder { mut world, alice, bob, jobs, kinds, mut evidence } = b;
     let actors = [
@@ -387,6 +412,8 @@ pub fn build() -> Stage {
             (honest.address(), honest.elf()),
             (liar.address(), liar.elf()),
             (fresh.address(), fresh.elf()),
+            (stepping.address(), stepping.elf()),
+            (endless.address(), endless.elf()),
         ],
         actors,
         mints: world.mints.clone(),

@@ -109,6 +109,7 @@ fn provider(model: &Model, number: usize, chain: &Provider) -> Result<(), String
     let of = &model.providers[number];
     let (locked, active) = model.locked(number);
     same(|| "queue".into(), chain.queued_seconds, model.queued(number))?;
+    same(|| "load".into(), u64::from(chain.load_seconds), model.loaded(number))?;
     same(|| "staked, locked, active".into(), (chain.staked, chain.locked, chain.active), (of.staked, locked, active))?;
     let record = [chain.settled, chain.slashed, chain.given_back, chain.earned, chain.fees];
     same(|| "record".into(), record, of.record)?;

@@ -6,7 +6,9 @@ use crate::{
     tokens::{TOKEN_2022, WRAPPED_SOL},
 };
 use assay_client::{accounts::decode_data, token};
-use assay_settlement::{Challenge, ChallengeState, Delivery, Job, Market, Provider, Shard, ShardState, seeds};
+use assay_settlement::{
+    Challenge, ChallengeState, Delivery, Job, Market, Provider, Shard, ShardState, rules::load, seeds,
+};
 use bytemuck::Pod;
 use solana_pubkey::Pubkey;
 use std::collections::HashMap;
@@ -46,6 +48,9 @@ pub fn check(chain: &Chain, mints: &[Pubkey]) {
         assert_eq!(in_circulation(chain, mint), supply(chain, mint), "tokens of {mint}");
     }
     let mut locks: HashMap<Pubkey, (u64, u32)> = HashMap::new();
+    let mut loads: HashMap<Pubkey, u64> = HashMap::new();
+    let load_of: HashMap<Pubkey, u32> =
+        all::<Job>(chain).iter().map(|(key, job)| (*key, load::of_shard(&job.terms))).collect();
     let mut jobs: HashMap<Pubkey, [u32; 4]> = HashMap::new();
     for (key, shard) in all::<Shard>(chain) {
         let state = shard.state().expect("a known state");
@@ -56,6 +61,9 @@ pub fn check(chain: &Chain, mints: &[Pubkey]) {
             let lock = locks.entry(shard.provider).or_default();
             lock.0 += shard.collateral;
             lock.1 += u32::from(working);
+            if working {
+                *loads.entry(shard.provider).or_default() += u64::from(load_of[&shard.job]);
+            }
             assert!(owes <= shard.collateral, "debts of {key} exceed its own lock");
         }
         assert!(state != ShardState::Slashed || owes == shard.collateral, "a slashed lock is divided whole, {key}");
@@ -66,6 +74,7 @@ pub fn check(chain: &Chain, mints: &[Pubkey]) {
         count[3] += 1;
     }
     for (key, provider) in all::<Provider>(chain) {
+        assert_eq!(u64::from(provider.load_seconds), loads.remove(&key).unwrap_or_default(), "load of provider {key}");
         let (locked, active) = locks.remove(&key).unwrap_or_default();
         assert_eq!((provider.locked, provider.active), (locked, active), "locks of provider {key}");
         assert!(provider.locked <= provider.staked, "stake of provider {key}");

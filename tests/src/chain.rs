@@ -224,7 +224,7 @@ impl Chain {
     ///
     /// # Panics
     /// When it is larger than a packet.
-    pub fn send_bare(&mut self, instructions: &[Instruction], signers: &[&Actor]) -> Result<Receipt, Refusal> {
+    fn send_bare(&mut self, instructions: &[Instruction], signers: &[&Actor]) -> Result<Receipt, Refusal> {
         let transaction = self.transaction(instructions, signers, PACKET_BYTES);
         let (payer, bytes) = (signers[0].id(), transaction_bytes(&transaction));
         match self.svm.send_transaction(transaction) {

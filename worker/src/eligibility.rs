@@ -8,7 +8,7 @@ use assay_settlement::{
     DeliveryMode, EXPERIMENTAL, Job, JobTerms, Market, PAUSED, PUBLIC_RESULTS, Provider, RENTER_CHALLENGES, Shard,
     ShardState, Silence,
     constants::NOBODY,
-    rules::{money, time::Now},
+    rules::{load, money, time::Now},
 };
 use serde::Serialize;
 use solana_pubkey::Pubkey;
@@ -73,6 +73,18 @@ pub enum Skip {
         free: u64,
         /// Collateral of a claim now.
         needed: u64,
+    },
+    /// With it, answering all that can be demanded of this provider could take longer than there is time.
+    #[error(
+        "answering what is and can be demanded may take {seconds} seconds, and {more} with this shard: {limit} in all are too many"
+    )]
+    Loaded {
+        /// Seconds that all cells of the shards in work and the challenges take.
+        seconds: u64,
+        /// Seconds that all cells of this shard take.
+        more: u64,
+        /// What both must stay below.
+        limit: u64,
     },
     /// The hot key could not pay for answering.
     #[error("answering may take {needed} lamports, this worker's key has {lamports}")]
@@ -211,6 +223,11 @@ impl View<'_> {
         let collateral = money::collateral(price, t.collateral_bps, t.amplification_bps).unwrap_or(u64::MAX);
         if collateral > free {
             return Err(Skip::NotEnoughStake { free, needed: collateral });
+        }
+        if !load::fits(self.provider, t) {
+            let (waiting, limit) = (u64::from(self.provider.load_seconds), u64::from(load::limit(t)));
+            let seconds = waiting.saturating_add(self.provider.queued_seconds);
+            return Err(Skip::Loaded { seconds, more: u64::from(load::of_shard(t)), limit });
         }
         Ok(Offer { price, collateral })
     }

@@ -113,6 +113,12 @@ fn every_reason_not_to_claim() {
     assert_eq!(World::judge(|w| w.job.terms.params[0] = 65), Err(Skip::KernelDiffers));
     assert_eq!(World::judge(|w| w.config.min_price = 701), Err(Skip::PriceTooLow { price: 700, minimum: 701 }));
     assert_eq!(World::judge(|w| w.provider.locked = 951), Err(Skip::NotEnoughStake { free: 1_049, needed: 1_050 }));
+    // Answering its cells takes 3 x 2 x 100 seconds; the program keeps it below 3,600.
+    let loaded = World::judge(|w| {
+        (w.job.terms.samples, w.job.terms.answer_transactions) = (3, 100);
+        (w.provider.load_seconds, w.provider.queued_seconds) = (2_000, 1_000);
+    });
+    assert_eq!(loaded, Err(Skip::Loaded { seconds: 3_000, more: 600, limit: 3_600 }));
 }
 
 /// Where an attestor decides about the price, by what its silence means; and what this version does not know.

@@ -96,7 +96,11 @@ impl Step {
         };
         match self {
             Step::System => host::provide(&[&host::COMPILER, &host::PKG_CONFIG, &host::OPENSSL]),
-            Step::Format => run(cargo().args(["fmt", "--all", "--check"])),
+            Step::Format => {
+                run(cargo().args(["fmt", "--all", "--check"]))?;
+                // The fuzzer is a workspace of its own.
+                run(cargo().args(["fmt", "--check"]).current_dir(workspace.join("fuzz")))
+            }
             Step::Lint => {
                 let mut clippy = cargo();
                 clippy.args(["clippy", "--locked", "--all-targets"]);

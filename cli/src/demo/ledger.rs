@@ -2,9 +2,10 @@
 //! transaction with its compute units and lamports.
 
 use crate::error::{CliError, Result};
-use assay_client::{ClientError, Rpc, token};
+use assay_client::{ClientError, Rpc, ix, token};
 use serde::Serialize;
 use solana_commitment_config::CommitmentConfig;
+use solana_message::{VersionedMessage, compiled_instruction::CompiledInstruction};
 use solana_pubkey::Pubkey;
 use solana_rpc_client_api::config::{RpcSignaturesForAddressConfig, RpcTransactionConfig};
 use solana_signature::Signature;
@@ -103,8 +104,10 @@ pub async fn steps(rpc: &Rpc, addresses: &[Pubkey], wallets: &HashSet<Pubkey>) -
         let Some(meta) = found.transaction.meta else {
             return Err(unreadable("getTransaction", "it keeps no details of transactions"));
         };
-        let logs: Option<Vec<String>> = meta.log_messages.into();
-        let step = steps.entry(name_of(&logs.unwrap_or_default())).or_default();
+        let decoded = found.transaction.transaction.decode();
+        let decoded =
+            decoded.ok_or_else(|| unreadable("getTransaction", "it gives transactions in an unknown form"))?;
+        let step = steps.entry(name_of(&decoded.message)).or_default();
         let units = match meta.compute_units_consumed {
             OptionSerializer::Some(units) => units,
             _ => 0,
@@ -114,9 +117,9 @@ pub async fn steps(rpc: &Rpc, addresses: &[Pubkey], wallets: &HashSet<Pubkey>) -
         step.compute_units = step.compute_units.saturating_add(units);
         step.compute_units_max = step.compute_units_max.max(units);
         step.fees = step.fees.saturating_add(meta.fee);
-        let decoded = found.transaction.transaction.decode();
-        let keys = decoded.as_ref().map(|transaction| transaction.message.static_account_keys()).unwrap_or_default();
-        let spent = keys
+        let spent = decoded
+            .message
+            .static_account_keys()
             .iter()
             .zip(meta.pre_balances.iter().zip(&meta.post_balances))
             .filter(|(key, _)| wallets.contains(*key))
@@ -169,57 +172,31 @@ async fn signatures(rpc: &Rpc, address: &Pubkey) -> Result<Vec<Signature>> {
     }
 }
 
-/// The settlement program's instructions in a transaction, from its logs; "token set-up" where there are none.
-fn name_of(logs: &[String]) -> String {
-    let ours = format!("Program {} invoke [1]", assay_settlement::ID);
-    let mut names: Vec<String> = Vec::new();
-    let mut expecting = false;
-    for line in logs {
-        if line.starts_with("Program ") && line.contains(" invoke [") {
-            expecting = *line == ours;
-        } else if expecting && let Some(name) = line.strip_prefix("Program log: Instruction: ") {
-            expecting = false;
-            let name = snake(name);
-            if names.last() != Some(&name) {
-                names.push(name);
-            }
-        }
-    }
+/// The settlement program's instructions in a transaction; "token set-up" where there are none.
+fn name_of(message: &VersionedMessage) -> String {
+    let keys = message.static_account_keys();
+    let of_ours = |i: &&CompiledInstruction| keys.get(usize::from(i.program_id_index)) == Some(&assay_settlement::ID);
+    let mut names: Vec<&str> =
+        message.instructions().iter().filter(of_ours).map(|i| ix::name(&i.data).unwrap_or("unknown")).collect();
+    names.dedup();
     if names.is_empty() { "token set-up".to_owned() } else { names.join(" + ") }
-}
-
-fn snake(name: &str) -> String {
-    let mut out = String::new();
-    for (at, letter) in name.trim().chars().enumerate() {
-        if letter.is_uppercase() && at > 0 {
-            out.push('_');
-        }
-        out.extend(letter.to_lowercase());
-    }
-    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use solana_instruction::Instruction;
+    use solana_message::Message;
 
     #[test]
-    fn a_transaction_is_named_by_its_outer_instructions() {
-        let us = assay_settlement::ID;
-        let logs = [
-            "Program 11111111111111111111111111111111 invoke [1]".to_owned(),
-            "Program 11111111111111111111111111111111 success".to_owned(),
-            format!("Program {us} invoke [1]"),
-            "Program log: Instruction: SettleShard".to_owned(),
-            "Program TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA invoke [2]".to_owned(),
-            "Program log: Instruction: TransferChecked".to_owned(),
-            format!("Program {us} success"),
-            format!("Program {us} invoke [1]"),
-            "Program log: Instruction: SettleShard".to_owned(),
-            format!("Program {us} invoke [1]"),
-            "Program log: Instruction: PayBounty".to_owned(),
-        ];
-        assert_eq!(name_of(&logs), "settle_shard + pay_bounty");
-        assert_eq!(name_of(&logs[..2]), "token set-up");
+    fn a_transaction_is_named_by_its_instructions() {
+        let named = |instructions: &[Instruction]| {
+            name_of(&VersionedMessage::Legacy(Message::new(instructions, Some(&Pubkey::new_from_array([9; 32])))))
+        };
+        let [owner, job] = [1, 2].map(|n| Pubkey::new_from_array([n; 32]));
+        let other = Instruction::new_with_bytes(token::SPL_TOKEN, &[12], Vec::new());
+        let (cancel, watch) = (ix::cancel_job(owner, job), ix::set_watch_keys(owner, job, [owner; 2]));
+        assert_eq!(named(&[other.clone(), cancel.clone(), cancel, watch]), "cancel_job + set_watch_keys");
+        assert_eq!(named(&[other]), "token set-up");
     }
 }

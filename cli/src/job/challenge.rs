@@ -155,11 +155,22 @@ async fn end(
     let address = seeds::challenge(&shard_key, args.cell);
     let mut challenge = *there;
     let mut shard = context.reader.shard(&args.job, args.shard).await?;
+    let now = context.reader.now().await?;
+    let waits = |shard: Option<&Shard>, challenge: &Account| {
+        challenge.state() == Some(ChallengeState::Open) && returnable(challenge, shard, &now).is_err()
+    };
+    // Nothing stands between an accepted shard and its settlement, which ends the challenge.
     if let Some(account) = &shard
-        && returnable(&challenge, Some(account)).is_err()
-        && challenge.state() == Some(ChallengeState::Open)
+        && account.accepted != 0
+        && waits(shard.as_ref(), &challenge)
     {
-        let now = context.reader.now().await?;
+        let provider = context.reader.provider(&account.provider).await?;
+        let settle = ix::settle_shard(&args.job, job, &account.provider, &provider, args.shard);
+        context.send(&[settle], &[keypair]).await?;
+        context.console.note(format!("the renter has accepted shard {}: settled", args.shard));
+        shard = context.reader.shard(&args.job, args.shard).await?;
+    }
+    if waits(shard.as_ref(), &challenge) {
         if !challenge.due().passed(&now) {
             let left = challenge.due().time().saturating_sub(now.time);
             let text = format!(

@@ -90,11 +90,12 @@ pub struct Closed {
 async fn close_around(context: &Context<'_>, owner: &Keypair, address: &Pubkey, job: &Job) -> Result<(u32, u32)> {
     let market = market_of(context, job).await?;
     let shards = context.reader.shards_of_job(address).await?;
+    let now = context.reader.now().await?;
     let (mut challenges, mut deliveries) = (0u32, 0u32);
     for (key, challenge) in context.reader.challenges_of_job(address).await? {
         let answered = challenge.state() == Some(ChallengeState::Answered);
         let shard = shards.iter().find(|(shard, _)| *shard == challenge.shard).map(|(_, shard)| shard);
-        if !answered && returnable(&challenge, shard).is_err() {
+        if !answered && returnable(&challenge, shard, &now).is_err() {
             continue;
         }
         match move_bond(context, owner, &market, &key, &challenge, job).await {

@@ -7,7 +7,8 @@ use assay_settlement::{
 use solana_instruction::Instruction;
 use solana_pubkey::Pubkey;
 
-/// Creates a job and pays its escrow out of `source`. Signers: owner, payer.
+/// Creates a job and pays its escrow out of `source`. Signers: owner, payer. `market_data`: what the renter has read; under
+/// other terms the program refuses.
 #[allow(clippy::too_many_arguments, reason = "each is an account or the request; a struct would only rename them")]
 pub fn create_job(
     owner: Pubkey,
@@ -34,7 +35,7 @@ pub fn create_job(
         token_program: market_data.token_program,
         system_program: SYSTEM,
     };
-    build(&accounts, &instruction::CreateJob { request })
+    build(&accounts, &instruction::CreateJob { request, market_terms: market_data.terms.hash() })
 }
 
 /// Takes no more claims. Signer: the renter.

@@ -7,6 +7,7 @@ mod job;
 mod judge;
 mod market;
 mod money;
+mod name;
 mod provider;
 mod work;
 
@@ -16,6 +17,7 @@ pub use job::*;
 pub use judge::*;
 pub use market::*;
 pub use money::*;
+pub use name::name;
 pub use provider::*;
 pub use work::*;
 

@@ -152,7 +152,7 @@ fn open(model: &mut Model, at: (usize, u32), cell: u64, provider: usize, by: Who
     gate.verdict()?;
     let (now, unit) = (model.time.now, 2 * transactions);
     let mint = model.markets[job.market].mint;
-    let seconds = u64::from(terms.response_seconds) + model.queued(provider) + unit;
+    let seconds = u64::from(terms.response_seconds) + model.loaded(provider) + model.queued(provider) + unit;
     model.make(payer, &address, model.rents.challenge);
     model.make_purse(payer, &vault, mint);
     model.transfer(&source, &vault, bond);
@@ -188,7 +188,8 @@ fn pay(model: &mut Model, at: (usize, u32), cell: u64) -> Verdict {
 fn give_back(model: &mut Model, at: (usize, u32), cell: u64, to: Who) -> Verdict {
     let c = *model.challenges.get(&(at.0, at.1, cell)).ok_or_else(gone)?;
     let s = model.shard(at.0, at.1);
-    let ended = s.payer.is_none() || s.accepted || matches!(s.phase, Phase::Settled | Phase::Slashed);
+    let waited = s.accepted && model.time.passed(c.opened, 30 * 86_400);
+    let ended = s.payer.is_none() || waited || matches!(s.phase, Phase::Settled | Phase::Slashed);
     let mut gate = Gate::default();
     gate.need(c.answer != Answer::Right, AssayError::ChallengeAnswered);
     gate.need(c.answer == Answer::Won || ended, AssayError::ChallengeOpen);

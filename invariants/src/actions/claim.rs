@@ -216,6 +216,8 @@ fn claim(model: &mut Model, at: (usize, u32), provider: usize, by: Who, least: u
     let lock = collateral(model, at.0, price);
     gate.need(price >= least, AssayError::PriceTooLow);
     gate.need(model.locked(provider).0 + lock <= model.providers[provider].staked, AssayError::StakeTooSmall);
+    let loaded = model.loaded(provider) + model.load(at.0);
+    gate.need(loaded < model.load_limit(of.market), AssayError::ProviderLoaded);
     gate.verdict()?;
     let (key, created, now, rent) = (s.key, of.created, model.time.now, model.rents.shard);
     if s.payer.is_none() {

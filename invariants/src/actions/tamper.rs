@@ -4,7 +4,7 @@
 use super::{Action, Pick};
 use crate::{
     cast::{STRANGER, key},
-    model::{Model, Verdict},
+    model::{Model, Provider, Verdict},
 };
 use assay_client::ix::PROGRAM;
 use assay_settlement::constants::TOKEN_PROGRAM;
@@ -104,7 +104,14 @@ impl Tampering {
                     return None;
                 }
                 let old = instruction.accounts[place].pubkey;
-                How::Swapped(place, other(pick, &old, instruction.accounts[place].is_signer)?)
+                let new = other(pick, &old, instruction.accounts[place].is_signer)?;
+                // Another provider whose operator signs may claim as well.
+                let operator = crate::cast::person(&instruction.accounts[0].pubkey);
+                let operates = |p: &Provider| p.key == new && operator.is_some_and(|by| p.operators.contains(&by));
+                if name == "claim_shard" && place == 3 && pick.model.providers.iter().any(operates) {
+                    return None;
+                }
+                How::Swapped(place, new)
             }
         };
         Some(Self { base: Box::new(base), how })

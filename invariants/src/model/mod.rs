@@ -298,6 +298,24 @@ impl Model {
         self.challenges.values().filter(|c| c.provider == provider && c.opened.time >= since).map(|c| c.unit).sum()
     }
 
+    /// Seconds that answering all cells takes that can be drawn or named of one shard of a job.
+    pub fn load(&self, job: usize) -> u64 {
+        let cells = self.samples(job) + self.markets[self.jobs[job].market].terms.named;
+        2 * self.answer(job).0 * u64::from(cells)
+    }
+
+    /// The same for all shards that a provider has in work.
+    pub fn loaded(&self, provider: usize) -> u64 {
+        let living = self.living().filter(|job| self.jobs[*job].market == self.providers[provider].market);
+        let in_work = |job: usize| self.jobs[job].shards.iter().filter(|s| s.holder == provider && s.in_work()).count();
+        living.map(|job| (job, in_work(job) as u64)).filter(|(_, n)| *n > 0).map(|(job, n)| n * self.load(job)).sum()
+    }
+
+    /// Claims load a provider of a market with less than this, seconds.
+    pub fn load_limit(&self, market: usize) -> u64 {
+        u64::from(self.markets[market].terms.response_seconds.max(3_600))
+    }
+
     /// Whether a job takes no more claims, in a way that no halt can bring about.
     pub fn closed(&self, job: &Job) -> bool {
         job.cancelled || self.time.passed(job.created, u64::from(job.life))

@@ -99,7 +99,7 @@ pub struct Shard {
     pub named_at: Moment,
     /// The renter pays whatever its cells are.
     pub accepted: bool,
-    /// Challenges whose bonds went back unanswered once it was accepted. The program goes on counting them as open.
+    /// Challenges whose bonds went back unanswered, 30 days after it was accepted. The program goes on counting them as open.
     pub dropped: u64,
     /// When leaves were demanded; how many.
     pub demanded: Option<(Moment, u64)>,

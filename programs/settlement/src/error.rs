@@ -167,4 +167,10 @@ pub enum AssayError {
     NotFrozen,
     #[msg("The evidence account carries the steps of another cell: use another account, or close this one")]
     OtherCell,
+    #[msg("The market has other terms than those that the renter signed")]
+    MarketTermsChanged,
+    #[msg("Answering the cells of one shard could take longer than the market's response time")]
+    CellsTooDear,
+    #[msg("The provider holds as many shards as it can answer in time if all their cells are demanded at once")]
+    ProviderLoaded,
 }

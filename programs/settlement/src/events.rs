@@ -2,6 +2,7 @@
 //! indexer needs to rebuild every account. Amounts in base units, times in unix seconds.
 
 use crate::{
+    instructions::JobRequest,
     rules::judgement::Fault,
     state::{CostClass, InputTree, Job, Shard, Terms},
 };
@@ -200,8 +201,12 @@ pub struct JobCreated {
     pub escrow: u64,
     /// Bond of a challenge.
     pub bond: u64,
+    /// Transactions that answering one cell takes, at most.
+    pub answer_transactions: u16,
     /// Cells drawn of each shard (k).
     pub samples: u8,
+    /// Cells that may be named of each shard (m).
+    pub named: u8,
     /// DeliveryMode.
     pub delivery: u8,
     /// Silence.
@@ -225,10 +230,9 @@ pub struct JobCreated {
 }
 
 impl JobCreated {
-    /// What the account of a new job says.
-    pub fn new(key: Pubkey, job: &Job, escrow: u64) -> Self {
+    /// What the account of a new job says. `request`: what it was made of; its parts go into the event as they are.
+    pub fn new(key: Pubkey, job: &Job, escrow: u64, request: JobRequest) -> Self {
         let t = &job.terms;
-        let url = t.locator.iter().position(|b| *b == 0).unwrap_or(t.locator.len());
         JobCreated {
             job: key,
             renter: job.renter,
@@ -248,7 +252,9 @@ impl JobCreated {
             expires_at: t.expires_at,
             escrow,
             bond: t.bond,
+            answer_transactions: t.answer_transactions,
             samples: t.samples,
+            named: t.named,
             delivery: t.delivery,
             silence: t.silence,
             flags: t.flags,
@@ -256,9 +262,9 @@ impl JobCreated {
             reserved_for: t.reserved_for,
             watch_keys: job.watch_keys,
             classes: t.classes().to_vec(),
-            inputs: t.input.iter().take(usize::from(t.inputs)).copied().collect(),
-            locator: t.locator.get(..url).unwrap_or_default().to_vec(),
-            params: t.params().to_vec(),
+            inputs: request.inputs,
+            locator: request.locator.into_bytes(),
+            params: request.params,
         }
     }
 }

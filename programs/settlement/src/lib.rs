@@ -80,8 +80,8 @@ pub mod settlement {
         instructions::record_seed(ctx, window)
     }
     /// Creates a job and pays its escrow. Anyone.
-    pub fn create_job(ctx: Context<CreateJob>, request: JobRequest) -> Result<()> {
-        instructions::create_job(ctx, request)
+    pub fn create_job(ctx: Context<CreateJob>, request: JobRequest, market_terms: [u8; 32]) -> Result<()> {
+        instructions::create_job(ctx, request, market_terms)
     }
     /// Writes a piece of evidence. Its owner.
     pub fn write_evidence(ctx: Context<UseEvidence>, offset: u32, bytes: Vec<u8>) -> Result<()> {

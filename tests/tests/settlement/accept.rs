@@ -72,8 +72,8 @@ fn silence_costs_an_accepted_provider_nothing() {
     w.chain.pass(100_000);
     w.refused(E::Accepted, &[w.slash_ix(&task, 0, &stranger)], &[&stranger]);
     w.refused(E::Accepted, &[w.slash_challenged_ix(&task, 0, 9, &stranger)], &[&stranger]);
-    w.return_bond(&task, 0, 9);
     w.settle(&task, 0, &alice);
+    w.return_bond(&task, 0, 9);
     assert_eq!(w.provider(&alice).slashed, 0);
 }
 
@@ -114,14 +114,31 @@ fn a_wrong_cell_convicts_until_the_settlement() {
 }
 
 #[test]
-fn a_bond_that_went_back_early_leaves_no_hole_for_the_bounty() {
-    // Accepted, the bond fetched, then convicted: the address of the challenge is vacant, and must still be named.
+fn nobody_takes_the_bounty_of_an_accepted_shards_challenger() {
+    // Accepted, not settled: the bond stays, and with it the challenger's right to the bounty.
     let (mut w, task, _, work) = committed(&[4]);
     let (watcher, stranger) = (w.watcher.clone(), w.stranger.clone());
     w.challenge(&task, 0, 4, &watcher);
     w.accept(&task, 0);
+    w.refused(E::ChallengeOpen, &[w.return_bond_ix(&task, 0, 4)], &[&stranger]);
+    w.refused(E::Accepted, &[w.challenge_ix(&task, 0, 5, &watcher)], &[&watcher]);
+    w.judge(&task, &work, 4, &stranger).unwrap();
+    assert_eq!(w.shard(&task, 0).bounty_to, watcher.id());
     w.return_bond(&task, 0, 4);
-    w.refused(E::Accepted, &[w.challenge_ix(&task, 0, 4, &watcher)], &[&watcher]);
+}
+
+#[test]
+fn a_bond_that_went_back_before_the_settlement_leaves_no_hole_for_the_bounty() {
+    // A shard that is accepted and still not settled after 30 days gives its bonds back; if it is convicted then, the address
+    // of the challenge is vacant, and must still be named.
+    let (mut w, task, _, work) = committed(&[4]);
+    let (watcher, stranger) = (w.watcher.clone(), w.stranger.clone());
+    w.challenge(&task, 0, 4, &watcher);
+    w.accept(&task, 0);
+    w.chain.pass(30 * 86_400 - 1);
+    w.refused(E::ChallengeOpen, &[w.return_bond_ix(&task, 0, 4)], &[&stranger]);
+    w.chain.pass(1);
+    w.return_bond(&task, 0, 4);
     w.judge(&task, &work, 4, &stranger).unwrap();
     assert_eq!(w.shard(&task, 0).bounty_to, stranger.id());
 }

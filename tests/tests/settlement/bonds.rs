@@ -68,6 +68,7 @@ fn what_somebody_puts_into_a_bonds_vault_goes_where_the_bond_goes() {
     let vault = w.challenge_data(&task, 0, 10).vault;
     w.donate(&vault, 3);
     w.accept(&task, 0);
+    w.settle(&task, 0, &alice);
     let had = w.held(&stranger.tokens);
     w.return_bond(&task, 0, 10);
     assert_eq!((w.held(&stranger.tokens) - had, w.chain.lamports(&vault)), (1_004, 0));
@@ -185,24 +186,18 @@ fn a_bond_goes_back_when_the_shard_fell_for_another_reason() {
 }
 
 #[test]
-fn a_bond_goes_back_when_its_shard_is_accepted() {
-    for settled in [false, true] {
-        let (mut w, task, alice, _) = committed(1_001, &[]);
-        let watcher = w.watcher.clone();
-        w.challenge(&task, 0, 20, &watcher);
-        w.accept(&task, 0);
-        if settled {
-            w.settle(&task, 0, &alice);
-        }
-        let had = w.held(&watcher.tokens);
-        w.return_bond(&task, 0, 20);
-        assert_eq!(w.held(&watcher.tokens) - had, 1_001);
-        if !settled {
-            w.settle(&task, 0, &alice);
-        }
-        w.cancel(&task);
-        w.close(&task);
-    }
+fn a_bond_goes_back_once_its_accepted_shard_is_settled() {
+    let (mut w, task, alice, _) = committed(1_001, &[]);
+    let watcher = w.watcher.clone();
+    w.challenge(&task, 0, 20, &watcher);
+    w.accept(&task, 0);
+    w.refused(E::ChallengeOpen, &[w.return_bond_ix(&task, 0, 20)], &[&watcher]);
+    w.settle(&task, 0, &alice);
+    let had = w.held(&watcher.tokens);
+    w.return_bond(&task, 0, 20);
+    assert_eq!(w.held(&watcher.tokens) - had, 1_001);
+    w.cancel(&task);
+    w.close(&task);
 }
 
 #[test]

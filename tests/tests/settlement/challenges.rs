@@ -303,8 +303,11 @@ fn the_nth_of_many_challenges_at_once_is_due_n_units_later() {
     w.claim_and_commit(&other, 0, &alice);
     w.claim_and_commit(&other, 1, &bob);
     let terms = w.job(&task).terms;
-    let (response, unit) = (terms.response_seconds, unit_seconds(terms.answer_transactions));
+    let unit = unit_seconds(terms.answer_transactions);
     assert!(unit >= 2);
+    // Three cells of each shard in work may be drawn and three named: they may all come first.
+    let (load, alices) = (6 * unit, 2);
+    let response = terms.response_seconds + alices * load;
     // One queue for all shards of a provider.
     for n in 1..=6 {
         let of = if n % 2 == 0 { &task } else { &other };
@@ -313,7 +316,7 @@ fn the_nth_of_many_challenges_at_once_is_due_n_units_later() {
     }
     // Another provider has its own.
     w.challenge(&other, 1, 0, &stranger);
-    assert_eq!(w.challenge_data(&other, 1, 0).seconds, response + unit);
+    assert_eq!(w.challenge_data(&other, 1, 0).seconds, terms.response_seconds + load + unit);
     // Time alone shortens no queue: what is open is still to be answered.
     w.chain.advance(400);
     w.challenge(&task, 0, 100, &stranger);
@@ -328,10 +331,12 @@ fn the_nth_of_many_challenges_at_once_is_due_n_units_later() {
         w.pay_challenge(&task, 0, n);
     }
     w.accept(&other, 0);
+    w.settle(&other, 0, &alice);
     w.return_bond(&other, 0, 1);
-    assert_eq!(w.provider(&alice).queued_seconds, 4 * u64::from(unit));
+    let provider = w.provider(&alice);
+    assert_eq!((provider.queued_seconds, provider.load_seconds), (4 * u64::from(unit), load));
     w.challenge(&task, 0, 102, &stranger);
-    assert_eq!(w.challenge_data(&task, 0, 102).seconds, response + 5 * unit);
+    assert_eq!(w.challenge_data(&task, 0, 102).seconds, terms.response_seconds + load + 5 * unit);
 }
 
 #[test]
@@ -346,11 +351,12 @@ fn putting_others_off_keeps_a_bond_tied_up_for_every_unit() {
         w.challenge(&own, 0, number, &renter);
     }
     w.accept(&own, 0);
+    w.settle(&own, 0, &alice);
     for number in 0..20 {
         w.return_bond(&own, 0, number);
     }
     w.challenge(&task, 0, 3, &watcher);
     let terms = w.job(&task).terms;
-    let alone = terms.response_seconds + unit_seconds(terms.answer_transactions);
+    let alone = terms.response_seconds + (6 + 1) * unit_seconds(terms.answer_transactions);
     assert_eq!(w.challenge_data(&task, 0, 3).seconds, alone);
 }

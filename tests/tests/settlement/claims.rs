@@ -1,9 +1,11 @@
 //! Claims: under which terms, at which price, and what giving one back costs.
 
 use assay_client::ix;
-use assay_settlement::{ShardState, error::AssayError as E};
+use assay_kernels::abi::{Describe, Geometry};
+use assay_settlement::{ShardState, error::AssayError as E, seeds};
 use assay_tests::{
     Provider, Spec, Task, World,
+    scripted::{Says, Script, description},
     world::{EXECUTE, PRICES, RAMP, STAKE},
 };
 
@@ -47,6 +49,31 @@ fn stake_that_is_locked_stays() {
     w.deposit(&alice, 1);
     w.claim(&task, 1, &alice);
     w.refused(E::StakeTooSmall, &[w.withdraw_ix(&alice, 1)], &[&alice.owner]);
+}
+
+#[test]
+fn a_provider_takes_no_more_shards_than_it_can_answer_in_time() {
+    // Six cells of 200 transactions take 2,400 seconds: of an hour there is not room for two.
+    let mut w = World::new();
+    let geometry = Geometry { answer_transactions: 200, ..Geometry::uniform(32, 4, 4) };
+    let mut script = Script::new(9, &geometry, &[0; 4]);
+    let described = Describe { answer_transactions: 200, ..description(9) };
+    script.describe = Says::Bytes(bytemuck::bytes_of(&described).to_vec());
+    let kernel = w.register_script(&script, 9);
+    let (alice, bob, renter) = (w.alice.clone(), w.bob.clone(), w.renter.clone());
+    let spec = Spec { kernel: 9, params: Vec::new(), inputs: Vec::new(), shard_leaves: 3 };
+    let request = w.request(&renter, &spec);
+    let job = seeds::job(&renter.id(), request.nonce);
+    w.ok(&[w.create_on_ix(&renter, &kernel, request)], &[&renter]);
+    let task = Task { job, renter, spec };
+    w.claim(&task, 0, &alice);
+    assert_eq!(w.provider(&alice).load_seconds, 2_400);
+    w.refused(E::ProviderLoaded, &[w.claim_ix(&task, 1, &alice)], &[&alice.operator]);
+    // Another has its own hours, and a shard that is given back leaves room.
+    w.claim(&task, 1, &bob);
+    w.ok(&[w.release_ix(&task, 0, &alice)], &[&alice.operator]);
+    assert_eq!(w.provider(&alice).load_seconds, 0);
+    w.claim(&task, 2, &alice);
 }
 
 #[test]

@@ -21,6 +21,7 @@ const TESTS: &[(&str, &str)] = &[
     ("retire", include_str!("retire.rs")),
     ("six_refusals", include_str!("six_refusals.rs")),
     ("step_refusals", include_str!("step_refusals.rs")),
+    ("stepped", include_str!("stepped.rs")),
     ("swapped_accounts", include_str!("swapped_accounts.rs")),
     ("swapped_disputes", include_str!("swapped_disputes.rs")),
     ("waive", include_str!("waive.rs")),

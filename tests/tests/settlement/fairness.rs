@@ -2,9 +2,9 @@
 
 use assay_client::ix;
 use assay_kernels::hash::sha256;
-use assay_settlement::{Shard, ShardState, seeds};
+use assay_settlement::{Shard, ShardState, Terms, seeds};
 use assay_tests::{
-    Spec, World,
+    Spec, World, experimental_terms,
     scripted::{Script, two_stages},
 };
 
@@ -24,7 +24,8 @@ fn chi_square(seen: &[u64], expected: &[f64]) -> f64 {
 #[test]
 #[allow(clippy::cast_precision_loss, reason = "counts of some hundreds")]
 fn the_program_draws_every_stage_uniformly_and_the_rest_by_cost() {
-    let mut w = World::new();
+    // One provider holds them all at once, so it must have long to answer.
+    let mut w = World::with_terms(Terms { response_seconds: 30 * 86_400, ..experimental_terms() });
     let kernel = w.register_script(&Script::new(7, &two_stages(), &[0; 4]), 7);
     let (renter, alice) = (w.renter.clone(), w.alice.clone());
     let spec = Spec { kernel: 7, params: Vec::new(), inputs: Vec::new(), shard_leaves: 12 };

@@ -28,7 +28,7 @@ fn what_a_renter_may_ask_for() {
     let out_of_range: [fn(&mut JobRequest); 9] = [
         |r| r.price_start = 0,
         |r| r.price_start = r.price_max + 1,
-        |r| r.price_max = 21 * r.price_start,
+        |r| r.price_max = 4 * r.price_start + 1,
         |r| r.execute_seconds = 0,
         |r| r.execute_seconds = 30 * DAY + 1,
         |r| r.ramp_seconds = 30 * DAY + 1,
@@ -39,11 +39,11 @@ fn what_a_renter_may_ask_for() {
     for change in out_of_range {
         refused(&mut w, &image, E::JobOutOfRange, change);
     }
-    // So many params leave no room for a client's budget instructions in a packet.
+    // So many params need a transaction of version 1.
     let renter = w.renter.clone();
     let long = JobRequest { params: vec![0; 513], locator: String::new(), ..w.request(&renter, &image) };
     let create = w.create_ix(&renter, &image, long);
-    assert_eq!(w.chain.send_bare(&[create], &[&renter]).map(|r| r.logs), Err(E::JobOutOfRange.into()));
+    assert_eq!(w.chain.dry_run(&[create], &[&renter]), Err(E::JobOutOfRange.into()));
     refused(&mut w, &image, E::Overflow, |r| (r.price_start, r.price_max) = (1 << 63, 1 << 63));
     refused(&mut w, &image, E::WrongNonce, |r| r.nonce = 1);
     refused(&mut w, &image, E::WrongNonce, |r| r.nonce = u64::MAX);
@@ -93,6 +93,22 @@ fn a_job_keeps_its_terms_and_their_hash() {
     assert_eq!((job.terms.fee_bps, job.terms.samples, job.terms.named), (200, 3, 3));
     assert_eq!((job.terms.leaves, job.terms.shards, job.terms.kernel_id), (4, 2, 1));
     assert_eq!(w.held(&job.vault), 2 * PRICES.1);
+}
+
+#[test]
+fn a_job_is_dealt_under_the_terms_that_its_renter_signed() {
+    // While the renter's transaction is under way, the market is closed and opened again with another fee.
+    let mut w = World::new();
+    let (alice, bob, creator, renter) = (w.alice.clone(), w.bob.clone(), w.creator.clone(), w.renter.clone());
+    w.retire(&alice);
+    w.retire(&bob);
+    let signed = w.create_ix(&renter, &Spec::image(), w.request(&renter, &Spec::image()));
+    let terms = Terms { fee_bps: 1_000, ..experimental_terms() };
+    let open = ix::open_market(creator.id(), creator.id(), 0, w.mint, w.token_program, terms, true);
+    w.ok(&[w.close_market_ix(), open], &[&creator]);
+    w.refused(E::MarketTermsChanged, &[signed], &[&renter]);
+    let signed = w.create_ix(&renter, &Spec::image(), w.request(&renter, &Spec::image()));
+    w.ok(&[signed], &[&renter]);
 }
 
 #[test]

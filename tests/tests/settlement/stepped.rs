@@ -3,13 +3,13 @@
 use assay_client::{answer::Answer, ix, proof::Proof};
 use assay_kernels::{abi::VerifierError, gemm_i8::GemmI8, kernel::Kernel};
 use assay_settlement::{
-    ChallengeState, EVIDENCE_HEADER_BYTES, EvidenceHeader, ShardState,
+    ChallengeState, EVIDENCE_HEADER_BYTES, EvidenceHeader, ShardState, Terms,
     error::AssayError as E,
     instructions::{AdjudicateArgs, evidence::header},
     rules::judgement::unanswered,
     seeds,
 };
-use assay_tests::{Actor, Provider, Receipt, Refusal, Spec, Task, Work, World};
+use assay_tests::{Actor, Provider, Receipt, Refusal, Spec, Task, Work, World, experimental_terms};
 use solana_instruction::Instruction;
 use solana_pubkey::Pubkey;
 
@@ -321,10 +321,14 @@ fn a_cell_that_takes_steps_is_not_adjudicated_in_one_go() {
 
 #[test]
 fn the_largest_element_of_all_takes_four_steps_within_its_transactions() {
+    // An hour to answer is too little for six such elements: no such job there.
     let mut w = World::new();
-    let alice = w.alice.clone();
     let mut spec = Spec::product(1, 1, assay_kernels::gemm_i8::MAX_K);
     spec.inputs = vec![vec![0x80; 1 << 17]; 2];
+    let renter = w.renter.clone();
+    w.refused(E::CellsTooDear, &[w.create_ix(&renter, &spec, w.request(&renter, &spec))], &[&renter]);
+    let mut w = World::with_terms(Terms { response_seconds: 12 * 3_600, ..experimental_terms() });
+    let alice = w.alice.clone();
     let (task, work) = job_of(&mut w, spec, &[]);
     assert_eq!(work.tree.bytes(), 2_147_467_264i32.to_le_bytes());
     w.draw(&task, 0);

@@ -83,6 +83,9 @@ fn challenges() {
         (stranger.tokens, stranger.id(), E::WrongTokenProgram),
         (stranger.id(), watcher.id(), E::WrongRentPayer),
     ]);
+    for (task, by) in [(&task, &alice), (&other, &bob)] {
+        t.w.settle(task, 0, by);
+    }
     let back = t.w.return_bond_ix(&task, 0, 6);
     t.each(&back, &[&watcher], &swaps);
 }

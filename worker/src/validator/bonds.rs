@@ -109,7 +109,7 @@ impl Validator {
             let Some(job) = self.chain.reader.find_job(&challenge.job).await? else { return Ok(()) };
             let provider = self.chain.reader.find_provider(&challenge.provider).await?;
             (Action::PayChallenge, vec![ix::pay_challenge(address, challenge, &job, provider.as_ref())])
-        } else if returnable(challenge, account.as_ref()).is_ok() {
+        } else if returnable(challenge, account.as_ref(), &self.chain.now().await?).is_ok() {
             let (me, program, mint) = (self.chain.me(), &challenge.token_program, &challenge.mint);
             let to = token::associated_of(program, &me, mint);
             let make = token::create_associated_of(program, me, &me, mint);

@@ -43,8 +43,8 @@ fn request(
         .iter()
         .try_fold(abi::HEADER_BYTES, |n, part| n.checked_add(*part))
         .ok_or(AssayError::Overflow)?;
-    let mut data = vec![0u8; abi::HEADER_BYTES.saturating_add(params.len())];
-    data.reserve_exact(room.saturating_sub(data.len()));
+    let mut data = Vec::with_capacity(room);
+    data.resize(abi::HEADER_BYTES.saturating_add(params.len()), 0);
     let count = u16::try_from(openings.len()).map_err(|_| AssayError::BadOpening)?;
     abi::encode_header(&mut data, op, kernel, params, count, leaf, cell).ok_or(AssayError::BadOpening)?;
     for opening in openings {

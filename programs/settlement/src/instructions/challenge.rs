@@ -211,10 +211,11 @@ pub struct ReturnBond<'info> {
     pub token_program: UncheckedAccount<'info>,
 }
 
-/// Gives the bond of a won challenge, or of one whose shard ended or was accepted before an answer, back to the
+/// Gives the bond of a won challenge, or of one whose shard ended before an answer, back to the
 /// challenger, and closes it. Anyone.
 pub fn return_bond(ctx: Context<ReturnBond>) -> Result<()> {
     let a = ctx.accounts;
+    let now = sysvar::now()?;
     let bond =
         BondVault { challenge: &a.challenge, vault: &a.bond_vault, mint: &a.mint, token_program: &a.token_program };
     let (amount, to) = {
@@ -224,9 +225,9 @@ pub fn return_bond(ctx: Context<ReturnBond>) -> Result<()> {
         bond.check(&challenge)?;
         // A shard's address is never used again: a vacant one means that the shard ended.
         if account::is_vacant(&a.shard) {
-            rules::challenge::returnable(&challenge, None)?;
+            rules::challenge::returnable(&challenge, None, &now)?;
         } else {
-            rules::challenge::returnable(&challenge, Some(&*account::load::<Shard>(&a.shard)?))?;
+            rules::challenge::returnable(&challenge, Some(&*account::load::<Shard>(&a.shard)?), &now)?;
         }
         same(&challenge.provider, &a.provider.key(), AssayError::WrongProvider)?;
         if !account::is_vacant(&a.provider) {

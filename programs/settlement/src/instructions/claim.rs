@@ -34,7 +34,7 @@ pub struct ClaimShard<'info> {
 /// Claims shard `index` at the price of this moment and locks the collateral.
 pub fn claim_shard(ctx: Context<ClaimShard>, index: u32, terms_hash: [u8; 32], min_price: u64) -> Result<()> {
     let a = ctx.accounts;
-    let now = sysvar::now()?;
+    let now = sysvar::moment()?;
     let (job_key, shard_key) = (a.job.key(), a.shard.key());
     let mut job = a.job.load_mut()?;
     same(&job.terms.market, &a.market.key(), AssayError::WrongMarket)?;

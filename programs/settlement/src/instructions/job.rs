@@ -7,7 +7,7 @@ use crate::{
     error::AssayError,
     events::*,
     rules::{
-        ensure, same,
+        ensure, load, same,
         terms::{self, Limits, Wish, check_delivery, check_geometry, samples_for, size_job},
     },
     seeds,
@@ -108,8 +108,8 @@ impl CreateJob<'_> {
 
 /// Emits the event of a new job; in a frame of its own, which on chain holds 4,096 bytes.
 #[inline(never)]
-fn announce(key: Pubkey, job: &Job, escrow: u64) {
-    let event = JobCreated::new(key, job, escrow);
+fn announce(key: Pubkey, job: &Job, escrow: u64, request: JobRequest) {
+    let event = JobCreated::new(key, job, escrow, request);
     // As `emit!` does, but with room for all of it from the start: a vector that grows is copied.
     let mut data = Vec::with_capacity(1_536);
     data.extend_from_slice(JobCreated::DISCRIMINATOR);
@@ -118,10 +118,12 @@ fn announce(key: Pubkey, job: &Job, escrow: u64) {
     }
 }
 
-/// Creates a job: the verifier checks the parameters and states the geometry, the escrow is paid.
-pub fn create_job(ctx: Context<CreateJob>, request: JobRequest) -> Result<()> {
+/// Creates a job: the verifier checks the parameters and states the geometry, the escrow is paid. `market_terms`: SHA-256 of
+/// the market's terms as the renter read them (`Terms::hash`): a market that was closed and opened again with others is
+/// refused.
+pub fn create_job(ctx: Context<CreateJob>, request: JobRequest, market_terms: [u8; 32]) -> Result<()> {
     let a = ctx.accounts;
-    let now = sysvar::now()?;
+    let now = sysvar::moment()?;
     a.take_nonce(request.nonce)?;
     let (job_key, owner) = (a.job.key(), a.owner.key());
     let nonce = request.nonce.to_le_bytes();
@@ -131,6 +133,7 @@ pub fn create_job(ctx: Context<CreateJob>, request: JobRequest) -> Result<()> {
         let (mut market, kernel) = (a.market.load_mut()?, a.kernel.load()?);
         ensure(market.flags & PAUSED == 0, AssayError::MarketPaused)?;
         check_market_mint(&market, &a.mint, &a.token_program)?;
+        ensure(market.terms.hash() == market_terms, AssayError::MarketTermsChanged)?;
         market.jobs = market.jobs.checked_add(1).ok_or(AssayError::Overflow)?;
         same(&kernel.verifier, &a.verifier.key(), AssayError::WrongVerifier)?;
         ensure(request.params.len() <= MAX_PARAMS, AssayError::JobOutOfRange)?;
@@ -206,6 +209,7 @@ pub fn create_job(ctx: Context<CreateJob>, request: JobRequest) -> Result<()> {
         t.samples = samples_for(m.samples, t.classes())?;
         t.named = m.named;
         ensure(usize::from(t.samples).saturating_add(usize::from(t.named)) <= MAX_CELLS, AssayError::JobOutOfRange)?;
+        load::check(t)?;
         t.amplification_bps = kernel.amplification_bps;
         t.kernel_id = kernel.id;
 
@@ -226,7 +230,7 @@ pub fn create_job(ctx: Context<CreateJob>, request: JobRequest) -> Result<()> {
             &a.token_program,
             &[seeds::VAULT, job_key.as_ref(), &[job.vault_bump]],
         )?;
-        announce(job_key, job, size.escrow);
+        announce(job_key, job, size.escrow, request);
         size.escrow
     };
     token::Transfer {

@@ -1,12 +1,13 @@
 //! Challenges: a cell demanded under a bond, its place in the provider's queue, and what becomes of the bond.
 
 use crate::{
+    constants::BOUNTY_WAIT_SECONDS,
     error::AssayError,
     rules::{
         Result, decrement, ensure, increment,
         judgement::{is_answered, state_is},
         shard::challenge_window,
-        time::Now,
+        time::{Deadline, Now},
     },
     state::{Challenge, ChallengeState, Job, JobTerms, Provider, RENTER_CHALLENGES, Shard, ShardState, unit_seconds},
 };
@@ -41,7 +42,7 @@ pub fn open(
     challenge.opened_slot = now.slot;
     challenge.unit = unit_seconds(terms.answer_transactions);
     let queued = provider.queued_seconds.checked_add(u64::from(challenge.unit)).ok_or(AssayError::Overflow)?;
-    challenge.seconds = time_to_answer(queued, terms);
+    challenge.seconds = time_to_answer(queued.saturating_add(u64::from(provider.load_seconds)), terms);
     provider.queued_seconds = queued;
     shard.open_challenges = increment(shard.open_challenges)?;
     Ok(())
@@ -108,15 +109,18 @@ pub fn pay(
     Ok(parts)
 }
 
-/// True when the bond goes back whole: the challenge is won, or its shard has ended, or will be settled whatever its
-/// cells are, without an answer. `shard`: none when its account is closed.
-pub fn returnable(challenge: &Challenge, shard: Option<&Shard>) -> Result<()> {
+/// True when the bond goes back whole: the challenge is won, or its shard has ended without an answer. `shard`: none when its
+/// account is closed. An accepted shard has only its settlement before it, which anyone can bring about; until then the
+/// challenge stays, so that the bounty of a cell that is proven wrong in between is the challenger's. Where a frozen vault
+/// keeps it from settling, the bond waits no longer than a bounty would.
+pub fn returnable(challenge: &Challenge, shard: Option<&Shard>, now: &Now) -> Result<()> {
     match challenge.state() {
         Some(ChallengeState::Won) => Ok(()),
         Some(ChallengeState::Answered) | None => Err(AssayError::ChallengeAnswered),
         Some(ChallengeState::Open) => {
+            let waited = Deadline { seconds: BOUNTY_WAIT_SECONDS, ..challenge.due() }.passed(now);
             let ended = shard.is_none_or(|s| {
-                s.accepted != 0 || matches!(s.state(), Some(ShardState::Settled | ShardState::Slashed))
+                matches!(s.state(), Some(ShardState::Settled | ShardState::Slashed)) || s.accepted != 0 && waited
             });
             ensure(ended, AssayError::ChallengeOpen)
         }
@@ -182,18 +186,22 @@ mod tests {
         let (mut j, mut p, mut s) = (job(0), Provider::zeroed(), committed());
         let mut c = open_at(&j, &mut p, &mut s, 7, 5, &at(1_100)).unwrap();
         assert_eq!(pay(&mut j, Some(&mut p), &mut s, &c), Err(AssayError::ChallengeOpen));
-        assert_eq!(returnable(&c, Some(&s)), Err(AssayError::ChallengeOpen));
+        assert_eq!(returnable(&c, Some(&s), &at(1_200)), Err(AssayError::ChallengeOpen));
         answered(&mut s, &mut c).unwrap();
-        assert_eq!(returnable(&c, None), Err(AssayError::ChallengeAnswered));
+        assert_eq!(returnable(&c, None, &at(1_200)), Err(AssayError::ChallengeAnswered));
         assert_eq!(pay(&mut j, Some(&mut p), &mut s, &c), Ok(BondParts { provider: 500, renter: 501 }));
         assert_eq!((p.staked, p.earned, p.queued_seconds, j.compensated, s.unpaid_challenges), (500, 500, 0, 501, 0));
         assert_eq!(divide(1_001, false), Ok(BondParts { provider: 0, renter: 1_001 }));
         let open = open_at(&j, &mut p, &mut s, 7, 6, &at(1_100)).unwrap();
         for state in [ShardState::Settled, ShardState::Slashed] {
-            assert_eq!(returnable(&open, Some(&Shard { state: state as u8, ..s })), Ok(()));
+            assert_eq!(returnable(&open, Some(&Shard { state: state as u8, ..s }), &at(1_200)), Ok(()));
         }
-        assert_eq!(returnable(&open, Some(&Shard { accepted: 1, ..s })), Ok(()));
-        assert_eq!(returnable(&open, None), Ok(()));
+        assert_eq!(returnable(&open, None, &at(1_200)), Ok(()));
+        let accepted = Shard { accepted: 1, ..s };
+        let over = 1_100 + i64::from(BOUNTY_WAIT_SECONDS);
+        assert_eq!(returnable(&open, Some(&accepted), &at(over - 1)), Err(AssayError::ChallengeOpen));
+        assert_eq!(returnable(&open, Some(&accepted), &at(over)), Ok(()));
+        assert_eq!(returnable(&open, Some(&s), &at(over)), Err(AssayError::ChallengeOpen));
     }
 
     #[test]

@@ -20,8 +20,8 @@ pub struct Shard<'a> {
 
 /// The part of a class that lies inside a shard.
 #[derive(Clone, Copy, Debug)]
-struct Part {
-    class: CostClass,
+struct Part<'a> {
+    class: &'a CostClass,
     /// Job-wide index of the part's first leaf.
     first_leaf: u64,
     cells: u64,
@@ -62,44 +62,38 @@ pub fn class_leaves(class: &CostClass) -> Result<u64> {
     Ok(class.cells.div_ceil(u64::from(class.cells_per_leaf)))
 }
 
-impl Shard<'_> {
-    fn parts(&self) -> impl Iterator<Item = Result<Part>> + '_ {
-        let end = self.first_leaf.saturating_add(self.leaves);
-        let mut class_start = 0u64;
-        self.classes.iter().filter_map(move |class| {
-            let step = || -> Result<Option<Part>> {
-                let class_end = class_start.checked_add(class_leaves(class)?).ok_or(AssayError::Overflow)?;
-                let (from, to) = (self.first_leaf.max(class_start), end.min(class_end));
-                let before = class_start;
-                class_start = class_end;
-                if from >= to {
-                    return Ok(None);
-                }
-                let cells_until = |leaf: u64| {
-                    leaf.checked_sub(before)
-                        .and_then(|l| l.checked_mul(u64::from(class.cells_per_leaf)))
-                        .map(|c| c.min(class.cells))
-                        .ok_or(AssayError::Overflow)
-                };
-                let cells = cells_until(to)?.checked_sub(cells_until(from)?).ok_or(AssayError::Overflow)?;
-                Ok(Some(Part { class: *class, first_leaf: from, cells }))
-            };
-            let mut step = step;
-            step().transpose()
+impl<'a> Shard<'a> {
+    /// The part of `class`, whose leaves begin at `start`, that lies in the shard, if any; and where the next class begins.
+    fn part(&self, class: &'a CostClass, start: u64) -> Result<(Option<Part<'a>>, u64)> {
+        let end = start.checked_add(class_leaves(class)?).ok_or(AssayError::Overflow)?;
+        let (from, to) = (self.first_leaf.max(start), self.first_leaf.saturating_add(self.leaves).min(end));
+        if from >= to {
+            return Ok((None, end));
+        }
+        let cells_until = |leaf: u64| {
+            leaf.checked_sub(start)
+                .and_then(|l| l.checked_mul(u64::from(class.cells_per_leaf)))
+                .map(|c| c.min(class.cells))
+                .ok_or(AssayError::Overflow)
+        };
+        let cells = cells_until(to)?.checked_sub(cells_until(from)?).ok_or(AssayError::Overflow)?;
+        Ok((Some(Part { class, first_leaf: from, cells }), end))
+    }
+
+    fn parts(&self) -> impl Iterator<Item = Result<Part<'a>>> + '_ {
+        let mut start = 0u64;
+        self.classes.iter().filter_map(move |class| match self.part(class, start) {
+            Ok((part, next)) => {
+                start = next;
+                part.map(Ok)
+            }
+            Err(error) => Some(Err(error)),
         })
     }
 
     /// Cells of the shard.
     pub fn cells(&self) -> Result<u64> {
         self.parts().try_fold(0u64, |n, p| n.checked_add(p?.cells).ok_or(AssayError::Overflow))
-    }
-
-    /// Cost of the shard: the sum over its cells.
-    pub fn cost(&self) -> Result<u64> {
-        self.parts().try_fold(0u64, |n, p| {
-            let p = p?;
-            p.cells.checked_mul(p.class.cost).and_then(|c| n.checked_add(c)).ok_or(AssayError::Overflow)
-        })
     }
 
     /// Where cell `number` lies.
@@ -160,13 +154,17 @@ impl Shard<'_> {
             }
             return u8::try_from(cells).map_err(|_| AssayError::Overflow);
         }
-        let cost = parts.cost()?;
-        let stages = self.classes.iter().map(|c| c.stage).max().unwrap_or(0);
+        // With one class stages and cost change nothing: floor(floor(x N c / 2^64) / c) is floor(x N / 2^64).
+        let plain = parts.0.len() == 1;
+        let cost = if plain { 0 } else { parts.cost()? };
+        let stages = if plain { 0 } else { self.classes.iter().map(|c| c.stage).max().unwrap_or(0) };
         for (slot, i) in out.iter_mut().zip(0..k) {
             let digest = sha256(&[DRAW_TAG, seed, shard, root, &[i]]);
-            let mut first = [0u8; 8];
-            first.copy_from_slice(digest.split_at(8).0);
-            let x = u64::from_le_bytes(first);
+            let x = digest.first_chunk().map(|first| u64::from_le_bytes(*first)).ok_or(AssayError::Overflow)?;
+            if plain {
+                *slot = scale(x, cells)?;
+                continue;
+            }
             let staged =
                 if stages > 0 && u32::from(i) <= stages { parts.draw_in_stage(x, u32::from(i))? } else { None };
             *slot = match staged {
@@ -179,9 +177,9 @@ impl Shard<'_> {
 }
 
 /// The parts of a shard, walked once for all of its draws.
-struct Parts(Vec<Part>);
+struct Parts<'a>(Vec<Part<'a>>);
 
-impl Parts {
+impl Parts<'_> {
     fn cells(&self) -> Result<u64> {
         self.0.iter().try_fold(0u64, |n, p| n.checked_add(p.cells).ok_or(AssayError::Overflow))
     }
@@ -193,10 +191,6 @@ impl Parts {
     }
 
     fn draw_by_cost(&self, x: u64, cost: u64) -> Result<u64> {
-        // With one class cost changes nothing: floor(floor(x N c / 2^64) / c) is floor(x N / 2^64).
-        if let [part] = self.0.as_slice() {
-            return scale(x, part.cells);
-        }
         let mut target = scale(x, cost)?;
         let mut before = 0u64;
         for part in &self.0 {
@@ -261,7 +255,7 @@ mod tests {
         let classes = job();
         let whole = Shard { classes: &classes, first_leaf: 0, leaves: 13 + 4 + 1 };
         assert_eq!(whole.cells(), Ok(157));
-        assert_eq!(whole.cost(), Ok(100 + 500 + 21));
+        assert_eq!(Parts(whole.parts().collect::<Result<_>>().unwrap()).cost(), Ok(100 + 500 + 21));
         assert_eq!(whole.leaf(12).unwrap().cells, 4, "the last leaf of a class is short");
         assert_eq!(whole.leaf(13).unwrap(), LeafSpan { cells: 16, cell_bytes: 4, first_cell: 100 });
         assert_eq!(whole.place(99).unwrap(), Place { leaf: 12, cell: 3 });

@@ -5,6 +5,7 @@ pub mod challenge;
 pub mod delivery;
 pub mod draw;
 pub mod judgement;
+pub mod load;
 pub mod mint;
 pub mod money;
 pub mod opening;

@@ -132,7 +132,7 @@ pub fn size_job(leaves: u64, align: u64, wish: &Wish) -> Result<JobSize> {
     ensure(
         wish.price_start >= 1
             && wish.price_start <= wish.price_max
-            && wish.price_start >= wish.price_max / PRICE_SPAN_CAP
+            && wish.price_start >= wish.price_max.div_ceil(PRICE_SPAN_CAP)
             && (1..=DURATION_CAP_SECONDS).contains(&wish.execute_seconds)
             && wish.ramp_seconds <= DURATION_CAP_SECONDS
             && wish.life_seconds >= 1

@@ -1,6 +1,7 @@
 //! Market: one settlement mint, one set of terms, one treasury. Anyone may open one.
 
 use anchor_lang::prelude::*;
+use assay_kernels::hash::{Hash, sha256};
 
 /// Flag: terms may lie below the floors; for tests and demonstrations only. Workers refuse such markets without a flag.
 pub const EXPERIMENTAL: u8 = 1;
@@ -43,6 +44,13 @@ pub struct Terms {
     pub post_per_kib: u64,
     /// Zero; for later versions.
     pub reserved: [u64; 5],
+}
+
+impl Terms {
+    /// SHA-256 of the terms as they lie in the account: what a renter signs, so that its job is dealt under no others.
+    pub fn hash(&self) -> Hash {
+        sha256(&[bytemuck::bytes_of(self)])
+    }
 }
 
 /// One settlement mint, one set of terms, one treasury.

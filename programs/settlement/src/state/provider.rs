@@ -37,8 +37,9 @@ pub struct Provider {
     pub queued_seconds: u64,
     /// Shards claimed and not yet settled, slashed or given back.
     pub active: u32,
-    /// Zero.
-    pub padding2: u32,
+    /// Time that answering all cells takes that can be drawn or named of its shards in work, seconds: claims keep it within
+    /// what can be answered in time even when all are demanded at once.
+    pub load_seconds: u32,
     /// Record: shards settled.
     pub settled: u64,
     /// Record: shards slashed.

@@ -40,6 +40,7 @@ fn job() -> Job {
     t.expiry_bps = 2_500;
     t.samples = 3;
     t.named = 3;
+    t.answer_transactions = 5;
     t.classes = 1;
     t.class[0] = CostClass { cells: 38, cost: 1, cells_per_leaf: 4, cell_bytes: 4, stage: 0, reserved: 0 };
     job
@@ -431,4 +432,35 @@ proptest! {
         l.apply(&Op::Refund, 0).unwrap();
         prop_assert_eq!(l.job_vault, l.job.fees_owed);
     }
+}
+
+#[test]
+fn claims_load_a_provider_with_no_more_than_it_can_answer() {
+    // Six cells of five transactions, two seconds each.
+    let (mut j, mut p, mut s) = (job(), provider(1), shard(0));
+    assert_eq!((load::of_shard(&j.terms), load::limit(&j.terms)), (60, RESPONSE_FLOOR_SECONDS));
+    p.load_seconds = RESPONSE_FLOOR_SECONDS - 60;
+    let before = (j.active, p.locked);
+    assert_eq!(claim(&mut j, &mut p, &mut s, &claim_of(1), &at(10)), Err(AssayError::ProviderLoaded));
+    assert_eq!((j.active, p.locked), before, "a refused claim changes nothing");
+    p.load_seconds -= 1;
+    claim(&mut j, &mut p, &mut s, &claim_of(1), &at(10)).unwrap();
+    assert_eq!(p.load_seconds, RESPONSE_FLOOR_SECONDS - 1);
+    // Longer response times allow for more.
+    j.terms.response_seconds = 10_000;
+    claim(&mut j, &mut p, &mut shard(1), &claim_of(1), &at(10)).unwrap();
+    // Given back, settled, slashed: the load goes with the shard.
+    let loaded = p.load_seconds;
+    release(&mut j, &mut p, &mut s, &key(1), false, &at(11)).unwrap();
+    assert_eq!(p.load_seconds, loaded - 60);
+    let (mut j, mut p, mut s) = sampled();
+    answer_all(&j, &mut s, &at(70));
+    assert_eq!(p.load_seconds, 60);
+    settle(&mut j, &mut p, &mut s, &at(220)).unwrap();
+    assert_eq!(p.load_seconds, 0);
+    let (mut j, mut p, mut s) = sampled();
+    slash_unanswered(&mut s, &j.terms, &key(2), &at(360)).unwrap();
+    assert_eq!(p.load_seconds, 60, "the provider is told when the debts move");
+    seize(&mut j, &mut p, &mut s, false, &at(361)).unwrap();
+    assert_eq!(p.load_seconds, 0);
 }
