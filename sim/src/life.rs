@@ -209,14 +209,16 @@ impl<'a> Life<'a> {
         Ok((parts.provider, parts.renter))
     }
 
-    /// The renter accepts the shard.
+    /// The renter accepts the shard, and somebody settles it.
     pub fn accept(&mut self) -> Result<()> {
-        shard::accept(&mut self.shard)
+        shard::accept(&mut self.shard)?;
+        shard::settle(&mut self.job, &mut self.provider, &mut self.shard, &self.now)?;
+        Ok(())
     }
 
     /// The bond of this challenge goes back whole, and the challenge leaves the queue; refused unless it may.
     pub fn return_bond(&mut self, made: &Challenge) -> Result<()> {
-        challenge::returnable(made, Some(&self.shard))?;
+        challenge::returnable(made, Some(&self.shard), &self.now)?;
         challenge::leave_queue(&mut self.provider, made);
         Ok(())
     }

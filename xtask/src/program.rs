@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::{
-    idl, paths,
+    idl, mutants, paths,
     run::{run, say, spell, works},
     sbf::{
         self, Home,
@@ -199,15 +199,27 @@ fn write_elsewhere(parts: &[Part], id: &str) -> Result<()> {
     Ok(())
 }
 
-/// The settlement program in which any single check can be taken out; never for a chain.
-pub fn with_mutants() -> Result<Vec<u8>> {
+/// The settlement program in which any single check can be taken out; never for a chain. Built in `folder`, apart from the
+/// other builds: it has a changed Anchor.
+pub fn with_mutants(folder: &Path) -> Result<Vec<u8>> {
     let workspace = paths::workspace()?;
-    let place = Place { feature: Some("mutants"), ..place(&workspace, true, None)? };
+    let target = folder.join("build");
+    let mut arguments = mutants::anchor_copy(&workspace, folder)?;
+    arguments.extend(["--features".into(), "mutants".into()]);
+    let place = Place {
+        workspace,
+        home: setup::ready()?,
+        cargo_home: paths::cargo_home()?,
+        _lock: Some(files::lock(&target.join("lock"))?),
+        target,
+        // With a Cargo.lock of its own, in which Anchor comes from elsewhere.
+        locked: false,
+        settlement_id: None,
+        arguments,
+    };
+    // Another checkout may have used the folder.
     place.distrust(&OWN)?;
-    let bytes = program(&place, "assay-settlement");
-    // Another build must not take what was compiled with the feature.
-    place.distrust(&OWN)?;
-    bytes
+    program(&place, "assay-settlement")
 }
 
 /// The text of [`SUMS`] for the files that are there now.
@@ -248,7 +260,7 @@ fn place(workspace: &Path, locked: bool, settlement_id: Option<&str>) -> Result<
         target,
         locked,
         settlement_id: settlement_id.map(str::to_owned),
-        feature: None,
+        arguments: Vec::new(),
     })
 }
 
@@ -343,7 +355,7 @@ impl World {
             target: folder.join("target"),
             locked: true,
             settlement_id: None,
-            feature: None,
+            arguments: Vec::new(),
             _lock: None,
         };
         let none = |_: &Path| false;

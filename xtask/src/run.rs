@@ -71,7 +71,15 @@ pub fn works(program: &str, arguments: &[&str]) -> bool {
 
 /// The cargo that rustup (or the user) chose for this workspace.
 pub fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // What cargo says to this program about itself is not for other builds: `ring` looks at it, and it and all that need
+    // it would be compiled anew after each build that was not started from here.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
 }
 
 /// `1 min 5 s`, `4.2 s`.

@@ -148,8 +148,8 @@ pub fn queueing(a: &Assumptions) -> Result<Section> {
         "queue",
         "A cheater delays its judgement by challenging itself",
         "Every challenge that exists gives the provider 2 s more for each registered answer transaction to answer the next. In \
-         somebody else's job half of each bond goes to that renter. In a job of its own the cheater accepts its own shard and \
-         gets every bond back: then the delay is over, too. So a delay ties its bonds up for as long as it lasts.",
+         somebody else's job half of each bond goes to that renter. In a job of its own the cheater accepts its own shard, has \
+         it settled and gets every bond back: then the delay is over, too. So a delay ties its bonds up for as long as it lasts.",
         &[
             ("kernel", Unit::Text),
             ("days", Unit::Count),

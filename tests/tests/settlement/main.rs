@@ -8,6 +8,7 @@ mod authority;
 mod bonds;
 mod challenges;
 mod claims;
+mod counterfeits;
 mod delivery;
 mod draws;
 mod errors;

@@ -6,7 +6,7 @@
 
 use super::zoo::{
     Free::{self, Also, Caller, Destination, Payer, Unused},
-    SYSVARS, Zoo,
+    SYSVARS, Trial, Zoo,
 };
 use assay_client::{ix, ix::LeafBytes, token};
 use assay_kernels::abi::{STEP_MORE, STEP_STATE_BYTES};
@@ -22,7 +22,11 @@ use assay_tests::{
 
 #[test]
 fn markets_kernels_and_providers() {
-    let mut z = Zoo::new();
+    markets(Trial::Replacements);
+}
+
+pub(super) fn markets(trial: Trial) {
+    let mut z = Zoo::new(trial);
     let (creator, stranger, alice) = (z.w.creator.clone(), z.w.stranger.clone(), z.w.alice.clone());
     let (market, mint) = (z.w.market, z.w.mint);
     let open = ix::open_market(creator.id(), stranger.id(), 7, mint, token::SPL_TOKEN, experimental_terms(), true);
@@ -77,7 +81,11 @@ fn markets_kernels_and_providers() {
 
 #[test]
 fn jobs_and_claims() {
-    let mut z = Zoo::new();
+    jobs(Trial::Replacements);
+}
+
+pub(super) fn jobs(trial: Trial) {
+    let mut z = Zoo::new(trial);
     let (alice, stranger, renter) = (z.w.alice.clone(), z.w.stranger.clone(), z.w.renter.clone());
     let spec = Spec::image();
     let request = z.w.request(&renter, &spec);
@@ -137,7 +145,11 @@ fn jobs_and_claims() {
 
 #[test]
 fn challenges_and_judgement() {
-    let mut z = Zoo::new();
+    challenges(Trial::Replacements);
+}
+
+pub(super) fn challenges(trial: Trial) {
+    let mut z = Zoo::new(trial);
     let (alice, stranger, watcher, renter) =
         (z.w.alice.clone(), z.w.stranger.clone(), z.w.watcher.clone(), z.w.renter.clone());
     let task = z.task.clone();
@@ -190,7 +202,11 @@ fn challenges_and_judgement() {
 
 #[test]
 fn convictions_silence_and_waivers() {
-    let mut z = Zoo::new();
+    convictions(Trial::Replacements);
+}
+
+pub(super) fn convictions(trial: Trial) {
+    let mut z = Zoo::new(trial);
     let (alice, stranger, watcher) = (z.w.alice.clone(), z.w.stranger.clone(), z.w.watcher.clone());
     let task = z.task.clone();
     let forged = z.w.forged(&task, 0, &alice, &[77]);
@@ -210,7 +226,7 @@ fn convictions_silence_and_waivers() {
     z.each("waive_debts", waive, &[]);
     println!("{} replacements", z.tried);
 
-    let mut z = Zoo::new();
+    let mut z = Zoo::new(trial);
     let (task, alice) = (z.task.clone(), z.w.alice.clone());
     let work = z.w.work(&task, 0, &alice);
     z.w.commit(&task, &alice, &work);
@@ -224,7 +240,11 @@ fn convictions_silence_and_waivers() {
 
 #[test]
 fn steps() {
-    let mut z = Zoo::new();
+    stepping(Trial::Replacements);
+}
+
+pub(super) fn stepping(trial: Trial) {
+    let mut z = Zoo::new(trial);
     let (alice, stranger, renter) = (z.w.alice.clone(), z.w.stranger.clone(), z.w.renter.clone());
     let state = [&[STEP_MORE][..], &[0; STEP_STATE_BYTES]].concat();
     let script = Script { cell: Says::Bytes(state), ..Script::new(5, &two_stages(), &[0; 4]) };
@@ -255,7 +275,11 @@ fn steps() {
 
 #[test]
 fn evidence_delivery_and_payments() {
-    let mut z = Zoo::new();
+    payments(Trial::Replacements);
+}
+
+pub(super) fn payments(trial: Trial) {
+    let mut z = Zoo::new(trial);
     let (alice, stranger, renter) = (z.w.alice.clone(), z.w.stranger.clone(), z.w.renter.clone());
     let task = z.task.clone();
     let work = z.w.work(&task, 0, &alice);

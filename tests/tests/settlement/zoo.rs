@@ -1,5 +1,6 @@
 //! A world with a second one of everything, and what tries every account of it in every place of an instruction.
 
+use super::counterfeits;
 use assay_client::{ix, token};
 use assay_settlement::{Terms, constants::NOBODY, seeds};
 use assay_tests::{Actor, Provider, Spec, Task, World, experimental_terms, tokens::TOKEN_2022, world::VERIFIER};
@@ -32,7 +33,17 @@ pub(super) enum Free {
 }
 use Free::Also;
 
+/// What is done to each instruction before it lands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trial {
+    /// Other accounts stand in its places.
+    Replacements,
+    /// Its own accounts are counterfeit.
+    Counterfeits,
+}
+
 pub(super) struct Zoo {
+    trial: Trial,
     pub(super) w: World,
     /// Pays for transactions and appears in none of them.
     pub(super) payer: Actor,
@@ -51,7 +62,7 @@ pub(super) struct Zoo {
 }
 
 impl Zoo {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(trial: Trial) -> Self {
         let terms = Terms { response_seconds: 1_000, ..experimental_terms() };
         let mut w = World::with_terms(terms);
         let payer = w.actor();
@@ -144,10 +155,23 @@ impl Zoo {
         ];
         pool.extend(SYSVARS);
         pool.extend(actors.iter().flat_map(|a| [a.id(), a.tokens]));
-        Self { w, payer, actors, pool, market, abroad, task, other, foreign: foreign.job, other_mint: mint, tried: 0 }
+        Self {
+            trial,
+            w,
+            payer,
+            actors,
+            pool,
+            market,
+            abroad,
+            task,
+            other,
+            foreign: foreign.job,
+            other_mint: mint,
+            tried: 0,
+        }
     }
 
-    fn signers(&self, instruction: &Instruction) -> Option<Vec<Actor>> {
+    pub(super) fn signers(&self, instruction: &Instruction) -> Option<Vec<Actor>> {
         let mut signers = vec![self.payer.clone()];
         for meta in instruction.accounts.iter().filter(|a| a.is_signer) {
             signers.push(self.actors.iter().find(|a| a.id() == meta.pubkey)?.clone());
@@ -155,9 +179,23 @@ impl Zoo {
         Some(signers)
     }
 
-    /// Tries every replacement and every missing mark, then sends the instruction.
+    /// Tries the instruction with what is to be refused, then sends it as it is.
     #[track_caller]
     pub(super) fn each(&mut self, name: &str, instruction: Instruction, free: &[(usize, Free)]) {
+        match self.trial {
+            Trial::Replacements => self.replace(name, &instruction, free),
+            Trial::Counterfeits => counterfeits::each(self, name, &instruction, free),
+        }
+        let signers = self.signers(&instruction).expect("keys of the zoo");
+        let signers: Vec<&Actor> = signers.iter().collect();
+        if let Err(refusal) = self.w.send(&[instruction], &signers) {
+            panic!("{name}: {refusal:?}");
+        }
+    }
+
+    /// Tries every replacement and every missing mark.
+    #[track_caller]
+    fn replace(&mut self, name: &str, instruction: &Instruction, free: &[(usize, Free)]) {
         let own = instruction.accounts.iter().map(|a| a.pubkey);
         let pool: BTreeSet<Pubkey> = self.pool.iter().copied().chain(own).collect();
         let mut landed = Vec::new();
@@ -190,11 +228,6 @@ impl Zoo {
             let signers: Vec<&Actor> = signers.iter().collect();
             let refusal = self.w.chain.dry_run(&[unwritable], &signers);
             assert!(refusal.is_err(), "{name} writes account {place} that is not writable");
-        }
-        let signers = self.signers(&instruction).expect("keys of the zoo");
-        let signers: Vec<&Actor> = signers.iter().collect();
-        if let Err(refusal) = self.w.send(&[instruction], &signers) {
-            panic!("{name}: {refusal:?}");
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeSet,
+    ffi::OsString,
     fs::File,
     path::{Path, PathBuf},
     process::Command,
@@ -28,8 +29,8 @@ pub struct Place {
     pub locked: bool,
     /// Address of the settlement program; none: the declared one.
     pub settlement_id: Option<String>,
-    /// A feature of the package to build with; none for what goes on chain.
-    pub feature: Option<&'static str>,
+    /// More arguments for cargo; none for what goes on chain.
+    pub arguments: Vec<OsString>,
     /// Keeps others out of the target folder, where they could be.
     pub _lock: Option<File>,
 }
@@ -47,9 +48,7 @@ impl Place {
         if self.locked {
             command.arg("--locked");
         }
-        if let Some(feature) = self.feature {
-            command.args(["--features", feature]);
-        }
+        command.args(&self.arguments);
         run(&mut command)?;
         let file = self.artifacts().join(format!("lib{}.so", package.replace('-', "_")));
         if !file.is_file() {
@@ -166,7 +165,7 @@ impl Place {
 }
 
 /// Names of the registries that cargo has a folder for.
-fn registries(folder: &Path) -> Result<BTreeSet<std::ffi::OsString>> {
+fn registries(folder: &Path) -> Result<BTreeSet<OsString>> {
     let mut names = BTreeSet::new();
     for sub in ["src", "cache", "index"] {
         let folder = folder.join(sub);
