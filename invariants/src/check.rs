@@ -167,10 +167,7 @@ fn shard(model: &Model, of: &ModelShard, job: usize, index: u32, chain: &Shard) 
     same(|| "accepted, attested".into(), accepted, (of.accepted, attested))?;
     let unpaid = model.challenged(job, index, Answer::Right).len();
     same(|| "unpaid challenges".into(), chain.unpaid_challenges as usize, unpaid)?;
-    if of.judgeable() {
-        let open = model.challenged(job, index, Answer::Open).len() as u64;
-        same(|| "open challenges".into(), u64::from(chain.open_challenges), open + of.dropped)?;
-    }
+    same(|| "unanswered challenges".into(), u64::from(chain.open_challenges), of.waiting)?;
     let posting = (u64::from(chain.leaves_demanded), chain.prepaid, chain.posted_pay);
     same(|| "posting".into(), posting, (of.demanded.map_or(0, |d| d.1), of.prepaid, of.posted))?;
     let debts = [chain.owed_renter, chain.owed_bounty, chain.owed_treasury];

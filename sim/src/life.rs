@@ -216,11 +216,9 @@ impl<'a> Life<'a> {
         Ok(())
     }
 
-    /// The bond of this challenge goes back whole, and the challenge leaves the queue; refused unless it may.
+    /// The bond of this challenge goes back whole; refused unless it may.
     pub fn return_bond(&mut self, made: &Challenge) -> Result<()> {
-        challenge::returnable(made, Some(&self.shard), &self.now)?;
-        challenge::leave_queue(&mut self.provider, made);
-        Ok(())
+        challenge::returnable(made, Some(&self.shard), &self.now)
     }
 
     /// The same provider, with its queue, at work on a shard of another job.

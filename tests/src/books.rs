@@ -8,6 +8,7 @@ use crate::{
 use assay_client::{accounts::decode_data, token};
 use assay_settlement::{
     Challenge, ChallengeState, Delivery, Job, Market, Provider, Shard, ShardState, rules::load, seeds,
+    state::unit_seconds,
 };
 use bytemuck::Pod;
 use solana_pubkey::Pubkey;
@@ -39,6 +40,12 @@ pub fn supply(chain: &Chain, mint: &Pubkey) -> u64 {
     chain.data(mint).and_then(|data| Some(u64::from_le_bytes(*data.get(36..)?.first_chunk()?))).unwrap_or(0)
 }
 
+/// Whether a provider has it in work, as its account counts.
+fn in_work(shard: &Shard) -> bool {
+    matches!(shard.state(), Some(ShardState::Claimed | ShardState::Committed | ShardState::Sampled))
+        || shard.state() == Some(ShardState::Slashed) && shard.seized == 0
+}
+
 /// Checks everything.
 ///
 /// # Panics
@@ -55,8 +62,7 @@ pub fn check(chain: &Chain, mints: &[Pubkey]) {
     for (key, shard) in all::<Shard>(chain) {
         let state = shard.state().expect("a known state");
         let owes = shard.owed_renter + shard.owed_bounty + shard.owed_treasury;
-        let working = matches!(state, ShardState::Claimed | ShardState::Committed | ShardState::Sampled)
-            || state == ShardState::Slashed && shard.seized == 0;
+        let working = in_work(&shard);
         if !matches!(state, ShardState::Open | ShardState::Settled) {
             let lock = locks.entry(shard.provider).or_default();
             lock.0 += shard.collateral;
@@ -102,7 +108,14 @@ fn disputes(chain: &Chain) {
         assert!(challenge.bond <= held(chain, &challenge.vault), "bond of {key}");
         states.entry(challenge.shard).or_default()[usize::from(challenge.state)] += 1;
     }
+    let units: HashMap<Pubkey, u32> =
+        all::<Job>(chain).iter().map(|(key, job)| (*key, unit_seconds(job.terms.answer_transactions))).collect();
+    let mut waiting: HashMap<Pubkey, u64> = HashMap::new();
     for (key, shard) in all::<Shard>(chain) {
+        if in_work(&shard) {
+            let seconds = u64::from(units[&shard.job]) * u64::from(shard.open_challenges);
+            *waiting.entry(shard.provider).or_default() += seconds;
+        }
         let [open, answered, won] = states.remove(&key).unwrap_or_default();
         let working = matches!(shard.state(), Some(ShardState::Committed | ShardState::Sampled)) && shard.accepted == 0;
         assert!(if working { shard.open_challenges == open } else { shard.open_challenges >= open }, "{key}: open");
@@ -111,10 +124,12 @@ fn disputes(chain: &Chain) {
         assert!(shard.accepted == 0 || shard.state() != Some(ShardState::Claimed), "{key}: accepted");
     }
     for (key, provider) in all::<Provider>(chain) {
-        let of: Vec<Challenge> =
-            all::<Challenge>(chain).into_iter().map(|(_, c)| c).filter(|c| c.provider == key).collect();
-        // A provider that left and came back began a new queue.
-        let queued: u64 = of.iter().filter(|c| c.opened_at >= provider.registered_at).map(|c| u64::from(c.unit)).sum();
+        // Unanswered ones count with their shard; answered ones while they exist, unless the provider left and came back.
+        let answered = all::<Challenge>(chain).into_iter().map(|(_, c)| c).filter(|c| {
+            let answered = c.state() == Some(ChallengeState::Answered);
+            answered && c.provider == key && c.opened_at >= provider.registered_at
+        });
+        let queued = answered.map(|c| u64::from(c.unit)).sum::<u64>() + waiting.remove(&key).unwrap_or_default();
         assert_eq!(provider.queued_seconds, queued, "queue of provider {key}");
     }
     let left = states.values().map(|s| s[ChallengeState::Answered as usize]).sum::<u32>();

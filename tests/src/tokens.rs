@@ -156,3 +156,15 @@ pub fn write_metadata(creator: &Pubkey, mint: &Pubkey) -> Instruction {
         data,
     }
 }
+
+/// Makes `to` the owner of a token account of SPL Token that `from` owns, which `from` signs: payments meant for `from` then
+/// find no account.
+pub fn hand_over(account: Pubkey, from: &Pubkey, to: &Pubkey) -> Instruction {
+    const SET_AUTHORITY: u8 = 6;
+    const ACCOUNT_OWNER: u8 = 2;
+    Instruction {
+        program_id: token::SPL_TOKEN,
+        accounts: vec![AccountMeta::new(account, false), AccountMeta::new_readonly(*from, true)],
+        data: [&[SET_AUTHORITY, ACCOUNT_OWNER, 1], to.as_ref()].concat(),
+    }
+}

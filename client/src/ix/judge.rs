@@ -130,7 +130,6 @@ pub fn return_bond(challenge: &Pubkey, data: &Challenge, destination: Pubkey) ->
     let accounts = accounts::ReturnBond {
         challenge: *challenge,
         shard: data.shard,
-        provider: data.provider,
         bond_vault: data.vault,
         destination,
         rent_payer: data.rent_payer,

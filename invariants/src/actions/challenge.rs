@@ -160,6 +160,7 @@ fn open(model: &mut Model, at: (usize, u32), cell: u64, provider: usize, by: Who
     let answer = Answer::Open;
     let challenge = Challenge { key: address, vault, by, payer, provider, answer, bond, opened: now, unit, seconds };
     model.challenges.insert((at.0, at.1, cell), challenge);
+    model.shard_mut(at.0, at.1).waiting += 1;
     Ok(())
 }
 
@@ -198,9 +199,6 @@ fn give_back(model: &mut Model, at: (usize, u32), cell: u64, to: Who) -> Verdict
     model.need_transfer(&mut gate, &c.vault, &wallet, model.held(&c.vault));
     gate.verdict()?;
     model.transfer(&c.vault, &wallet, model.held(&c.vault));
-    if model.shard(at.0, at.1).judgeable() {
-        model.shard_mut(at.0, at.1).dropped += 1;
-    }
     end(model, at, cell);
     Ok(())
 }

@@ -274,7 +274,7 @@ fn judge(model: &mut Model, at: (usize, u32), cell: u64, by: Who, flaw: Flaw) ->
         }
         // Nobody takes a challenger's bounty by leaving the challenge out.
         Flaw::OtherChallenge => {
-            let any = s.dropped > 0 || !model.challenged(at.0, at.1, Outcome::Open).is_empty();
+            let any = s.waiting > 0;
             // An ended shard is refused for one or the other.
             gate.need(!any && s.judgeable(), AssayError::WrongChallenge);
         }
@@ -321,6 +321,7 @@ pub fn rule(model: &mut Model, at: (usize, u32), cell: u64, by: Who, (right, cha
         return;
     }
     let s = model.shard_mut(at.0, at.1);
+    s.waiting -= u64::from(challenger.is_some());
     for demand in s.drawn.iter_mut().chain(&mut s.named).filter(|d| d.cell == cell) {
         demand.answered = true;
     }

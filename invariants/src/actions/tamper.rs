@@ -60,7 +60,7 @@ fn bound(name: &str) -> &'static [usize] {
         "close_seed" => &[1],
         "open_challenge" => &[2, 3, 4, 5, 6, 7, 8, 9, 10],
         "pay_challenge" => &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
-        "return_bond" => &[0, 1, 2, 3, 4, 5, 6, 7],
+        "return_bond" => &[0, 1, 2, 3, 4, 5, 6],
         "accept_shard" | "attest_delivery" => &[0, 1, 2],
         "demand_leaves" => &[0, 2, 3, 4, 5, 6, 7, 8, 9],
         "post_leaf" => &[1, 2, 3],

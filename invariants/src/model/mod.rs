@@ -292,16 +292,29 @@ impl Model {
         of_it.fold((0, 0), |(lock, work), s| (lock + s.lock, work + u32::from(s.in_work())))
     }
 
-    /// Seconds that answering the challenges of a provider takes which exist and were opened since it registered.
+    /// Seconds that answering the challenges of a provider takes: of its shards in work those that were not answered, and
+    /// answered ones that exist and were opened since it registered.
     pub fn queued(&self, provider: usize) -> u64 {
         let since = self.providers[provider].registered;
-        self.challenges.values().filter(|c| c.provider == provider && c.opened.time >= since).map(|c| c.unit).sum()
+        let answered = |c: &&Challenge| c.provider == provider && c.answer == Answer::Right && c.opened.time >= since;
+        let paid_for: u64 = self.challenges.values().filter(answered).map(|c| c.unit).sum();
+        let of_shards = |job: usize| self.jobs[job].shards.iter().filter(|s| s.holder == provider && s.in_work());
+        let open = |job: usize| 2 * self.answer(job).0 * of_shards(job).map(|s| s.waiting).sum::<u64>();
+        let here = self.living().filter(|job| self.jobs[*job].market == self.providers[provider].market);
+        paid_for + here.filter(|job| of_shards(*job).next().is_some()).map(open).sum::<u64>()
     }
 
-    /// Seconds that answering all cells takes that can be drawn or named of one shard of a job.
+    /// Seconds that answering all cells takes that can be drawn or named of one shard of a job, and posting all leaves that can
+    /// be demanded.
     pub fn load(&self, job: usize) -> u64 {
         let cells = self.samples(job) + self.markets[self.jobs[job].market].terms.named;
-        2 * self.answer(job).0 * u64::from(cells)
+        let answers = 2 * self.answer(job).0 * u64::from(cells);
+        let terms = &self.jobs[job].data.terms;
+        let largest = terms.classes().iter().map(|c| u64::from(c.cells_per_leaf * c.cell_bytes)).max().unwrap_or(0);
+        let opening = largest + 32 * u64::from(terms.shard_leaves.next_power_of_two().trailing_zeros());
+        let transactions = if opening > 800 { 3 + opening.div_ceil(900) } else { 1 };
+        let ledger = u64::from(self.jobs[job].mode == Mode::Ledger);
+        answers + ledger * terms.shard_leaves.min(64) * 2 * transactions
     }
 
     /// The same for all shards that a provider has in work.

@@ -99,8 +99,8 @@ pub struct Shard {
     pub named_at: Moment,
     /// The renter pays whatever its cells are.
     pub accepted: bool,
-    /// Challenges whose bonds went back unanswered, 30 days after it was accepted. The program goes on counting them as open.
-    pub dropped: u64,
+    /// Challenges that were opened and not answered, whatever became of their bonds.
+    pub waiting: u64,
     /// When leaves were demanded; how many.
     pub demanded: Option<(Moment, u64)>,
     /// Prepaid for posting them, base units.
@@ -143,7 +143,7 @@ impl Shard {
             named: Vec::new(),
             named_at: Moment::default(),
             accepted: false,
-            dropped: 0,
+            waiting: 0,
             demanded: None,
             prepaid: 0,
             posted: 0,

@@ -201,12 +201,8 @@ pub struct JobCreated {
     pub escrow: u64,
     /// Bond of a challenge.
     pub bond: u64,
-    /// Transactions that answering one cell takes, at most.
-    pub answer_transactions: u16,
     /// Cells drawn of each shard (k).
     pub samples: u8,
-    /// Cells that may be named of each shard (m).
-    pub named: u8,
     /// DeliveryMode.
     pub delivery: u8,
     /// Silence.
@@ -227,6 +223,10 @@ pub struct JobCreated {
     pub locator: Vec<u8>,
     /// Parameters of the kernel.
     pub params: Vec<u8>,
+    /// Transactions that answering one cell takes, at most.
+    pub answer_transactions: u16,
+    /// Cells that may be named of each shard (m).
+    pub named: u8,
 }
 
 impl JobCreated {
@@ -252,9 +252,7 @@ impl JobCreated {
             expires_at: t.expires_at,
             escrow,
             bond: t.bond,
-            answer_transactions: t.answer_transactions,
             samples: t.samples,
-            named: t.named,
             delivery: t.delivery,
             silence: t.silence,
             flags: t.flags,
@@ -265,6 +263,8 @@ impl JobCreated {
             inputs: request.inputs,
             locator: request.locator.into_bytes(),
             params: request.params,
+            answer_transactions: t.answer_transactions,
+            named: t.named,
         }
     }
 }

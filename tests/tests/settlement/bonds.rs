@@ -3,7 +3,7 @@
 
 use anchor_lang::error::ErrorCode;
 use assay_settlement::{Challenge, Shard, Terms, error::AssayError as E, seeds};
-use assay_tests::{Provider, Refusal, Spec, Task, Work, World, experimental_terms};
+use assay_tests::{Provider, Refusal, Spec, Task, Work, World, experimental_terms, tokens::hand_over};
 
 /// An image whose first shard Alice has committed, with these cells wrong, in a market with this bond.
 fn committed(bond: u64, forged: &[u64]) -> (World, Task, Provider, Work) {
@@ -198,6 +198,34 @@ fn a_bond_goes_back_once_its_accepted_shard_is_settled() {
     assert_eq!(w.held(&watcher.tokens) - had, 1_001);
     w.cancel(&task);
     w.close(&task);
+}
+
+#[test]
+fn a_challenger_that_cannot_be_paid_is_in_nobodys_way() {
+    // Its bond stays where it is. What it challenged needs no answer any more and counts in no queue, so nothing keeps the
+    // provider from claiming, and nobody else is put off.
+    for accepted in [true, false] {
+        let (mut w, task, alice, work) = committed(1_001, if accepted { &[] } else { &[20] });
+        let stranger = w.stranger.clone();
+        for number in [20, 21, 22] {
+            w.challenge(&task, 0, number, &stranger);
+        }
+        w.ok(&[hand_over(stranger.tokens, &stranger.id(), &w.watcher.id())], &[&stranger]);
+        if accepted {
+            w.accept(&task, 0);
+            w.settle(&task, 0, &alice);
+        } else {
+            w.judge(&task, &work, 20, &alice.operator).unwrap();
+            assert!(w.provider(&alice).queued_seconds > 0);
+            w.ok(&[w.seize_ix(&task, 0, &alice)], &[&stranger]);
+        }
+        w.refused(E::WrongTokenOwner, &[w.return_bond_ix(&task, 0, 20)], &[&stranger]);
+        let provider = w.provider(&alice);
+        assert_eq!((provider.queued_seconds, provider.load_seconds), (0, 0));
+        w.ok(&[hand_over(stranger.tokens, &w.watcher.id(), &stranger.id())], &[&w.watcher.clone()]);
+        w.return_bond(&task, 0, 20);
+        assert_eq!(w.provider(&alice).queued_seconds, 0);
+    }
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! A frozen token account stops what its owner is paid, and nobody else (protocol.md, sections 4 and 8).
 
-use assay_client::{ix, token};
+use assay_client::ix;
 use assay_settlement::{ShardState, error::AssayError as E};
 use assay_tests::{
     Refusal, Spec, World,
+    tokens::hand_over,
     world::{EXECUTE, PRICES, STAKE},
 };
-use solana_instruction::{AccountMeta, Instruction};
+use solana_pubkey::Pubkey;
 
 /// SPL Token's "account is frozen".
 const FROZEN: Refusal = Refusal::Custom(17);
@@ -116,8 +117,6 @@ fn a_frozen_bounty_account_stops_no_seizure() {
 
 #[test]
 fn a_renter_that_gives_its_token_account_away_keeps_no_fees_from_the_treasury() {
-    const SET_AUTHORITY: u8 = 6;
-    const ACCOUNT_OWNER: u8 = 2;
     let mut w = World::new();
     let task = w.create(Spec::image());
     let (alice, renter, stranger) = (w.alice.clone(), w.renter.clone(), w.stranger.clone());
@@ -125,11 +124,7 @@ fn a_renter_that_gives_its_token_account_away_keeps_no_fees_from_the_treasury() 
     w.refused(E::NothingOwed, &[sweep(&w)], &[&stranger]);
     w.prove(&task, 0, &alice);
     w.cancel(&task);
-    let give = |from: &solana_pubkey::Pubkey, to: &solana_pubkey::Pubkey| Instruction {
-        program_id: token::SPL_TOKEN,
-        accounts: vec![AccountMeta::new(renter.tokens, false), AccountMeta::new_readonly(*from, true)],
-        data: [&[SET_AUTHORITY, ACCOUNT_OWNER, 1], to.as_ref()].concat(),
-    };
+    let give = |from: &Pubkey, to: &Pubkey| hand_over(renter.tokens, from, to);
     w.ok(&[give(&renter.id(), &stranger.id())], &[&renter]);
     w.ok(&[w.close_shard_ix(&task, 0)], &[&stranger]);
     w.refused(E::WrongTokenOwner, &[w.close_job_ix(&task)], &[&stranger]);

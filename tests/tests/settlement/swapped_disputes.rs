@@ -75,7 +75,6 @@ fn challenges() {
         (shard, other_shard, E::WrongChallenge),
         (shard, seeds::shard(&task.job, 1), E::WrongChallenge),
         (mine, theirs, E::WrongChallenge),
-        (alice.account, bob.account, E::WrongProvider),
         (seeds::bond(&mine), seeds::bond(&theirs), E::WrongVault),
         (stranger.tokens, second, E::WrongTokenOwner),
         (stranger.tokens, watcher.tokens, E::WrongTokenOwner),

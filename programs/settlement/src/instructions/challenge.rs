@@ -193,9 +193,6 @@ pub struct ReturnBond<'info> {
     pub challenge: AccountLoader<'info, Challenge>,
     /// CHECK: the challenge's shard; vacant when its account is closed.
     pub shard: UncheckedAccount<'info>,
-    /// CHECK: the challenge's provider; vacant when it has closed its account.
-    #[account(mut)]
-    pub provider: UncheckedAccount<'info>,
     /// CHECK: compared with the challenge's vault.
     #[account(mut)]
     pub bond_vault: UncheckedAccount<'info>,
@@ -228,10 +225,6 @@ pub fn return_bond(ctx: Context<ReturnBond>) -> Result<()> {
             rules::challenge::returnable(&challenge, None, &now)?;
         } else {
             rules::challenge::returnable(&challenge, Some(&*account::load::<Shard>(&a.shard)?), &now)?;
-        }
-        same(&challenge.provider, &a.provider.key(), AssayError::WrongProvider)?;
-        if !account::is_vacant(&a.provider) {
-            rules::challenge::leave_queue(&mut *account::load_mut::<Provider>(&a.provider)?, &challenge);
         }
         let c = &challenge;
         token::check_destination(&a.destination, &c.token_program, &c.mint, &c.challenger)?;

@@ -26,7 +26,7 @@ pub struct AcceptShard<'info> {
     pub shard: AccountLoader<'info, Shard>,
 }
 
-/// The renter pays at once, whatever is still open. Challenges that wait for an answer get their bonds back.
+/// The renter pays at once, whatever is still open. Challenges that wait for an answer get their bonds back with the settlement.
 pub fn accept_shard(ctx: Context<AcceptShard>) -> Result<()> {
     let a = ctx.accounts;
     let (job, mut shard) = (a.job.load()?, a.shard.load_mut()?);

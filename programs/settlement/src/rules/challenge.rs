@@ -59,9 +59,10 @@ fn time_to_answer(queued: u64, terms: &JobTerms) -> u32 {
     terms.response_seconds.saturating_add(u32::try_from(queued).unwrap_or(u32::MAX))
 }
 
-/// The challenge's account is about to close: its provider has so much less to do. A provider that closed its account and
-/// registered again since has begun a new queue, in which this challenge is not.
-pub fn leave_queue(provider: &mut Provider, challenge: &Challenge) {
+/// An answered challenge's account is about to close: its provider has so much less to do. A provider that closed its account
+/// and registered again since has begun a new queue, in which this challenge is not. What is not answered leaves the queue with
+/// its shard, see `load::leave`.
+fn leave_queue(provider: &mut Provider, challenge: &Challenge) {
     if challenge.opened_at >= provider.registered_at {
         provider.queued_seconds = provider.queued_seconds.saturating_sub(u64::from(challenge.unit));
     }

@@ -49,7 +49,7 @@ pub fn claim(job: &mut Job, provider: &mut Provider, shard: &mut Shard, claim: &
     let locked = provider.locked.checked_add(collateral).ok_or(AssayError::Overflow)?;
     ensure(locked <= provider.staked, AssayError::StakeTooSmall)?;
 
-    load::take(provider, t)?;
+    load::take(provider, shard, t)?;
     provider.locked = locked;
     job.active = increment(job.active)?;
     shard.state = ShardState::Claimed as u8;
@@ -98,7 +98,7 @@ fn give_back(job: &mut Job, provider: &mut Provider, shard: &mut Shard, penalty:
     let penalty = penalty.min(shard.collateral);
     provider.locked = provider.locked.checked_sub(shard.collateral).ok_or(AssayError::Overflow)?;
     provider.staked = provider.staked.checked_sub(penalty).ok_or(AssayError::Overflow)?;
-    load::leave(provider, &job.terms)?;
+    load::leave(provider, shard, &job.terms)?;
     provider.given_back = provider.given_back.checked_add(1).ok_or(AssayError::Overflow)?;
     job.active = job.active.checked_sub(1).ok_or(AssayError::Overflow)?;
     job.compensated = job.compensated.saturating_add(penalty);
@@ -248,7 +248,7 @@ pub fn settle(job: &mut Job, provider: &mut Provider, shard: &mut Shard, now: &N
     provider.locked = provider.locked.checked_sub(shard.collateral).ok_or(AssayError::Overflow)?;
     provider.staked =
         provider.staked.checked_add(to_provider).and_then(|s| s.checked_sub(to_job)).ok_or(AssayError::Overflow)?;
-    load::leave(provider, &job.terms)?;
+    load::leave(provider, shard, &job.terms)?;
     provider.settled = provider.settled.checked_add(1).ok_or(AssayError::Overflow)?;
     provider.earned = provider.earned.saturating_add(to_provider);
     provider.fees = provider.fees.saturating_add(parts.fee);
@@ -284,7 +284,7 @@ pub fn seize(job: &mut Job, provider: &mut Provider, shard: &mut Shard, frozen: 
         job.slashed = increment(job.slashed)?;
         job.prepaid = job.prepaid.checked_sub(shard.prepaid).ok_or(AssayError::Overflow)?;
         shard.prepaid = 0;
-        load::leave(provider, &job.terms)?;
+        load::leave(provider, shard, &job.terms)?;
         provider.slashed = provider.slashed.checked_add(1).ok_or(AssayError::Overflow)?;
     }
     if frozen {

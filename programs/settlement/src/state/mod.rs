@@ -45,7 +45,7 @@ mod tests {
         assert_eq!(size_of::<CostClass>(), 32);
         assert_eq!(size_of::<JobTerms>(), 7 * 32 + 9 * 8 + 6 * 4 + 6 * 2 + 20 + 4 * 40 + 16 * 32 + 128 + 512 + 64);
         assert_eq!(space_of::<Job>(), 8 + 8 + 8 + 3 * 32 + 32 + 8 + 16 + 32 + 64 + 64 + size_of::<JobTerms>());
-        assert_eq!(space_of::<Shard>(), 8 + 32 + 5 * 32 + 2 * 32 + 22 * 8 + 32 * 8 + 64);
+        assert_eq!(space_of::<Shard>(), 8 + 32 + 5 * 32 + 2 * 32 + 23 * 8 + 32 * 8 + 56);
         assert_eq!(space_of::<Challenge>(), 8 + 16 + 8 * 32 + 4 * 8 + 64);
         assert_eq!(space_of::<Delivery>(), 8 + 8 + 3 * 32 + 8 + 64 * 8 + 64);
         assert_eq!(size_of::<EvidenceHeader>(), EVIDENCE_HEADER_BYTES);

@@ -45,7 +45,7 @@ pub struct Shard {
     pub index: u32,
     /// Bit i: `cells[i]` is answered.
     pub answered: u32,
-    /// Challenges that wait for an answer.
+    /// Challenges that wait for an answer, or were not answered when it ended: they count in the provider's queue until then.
     pub open_challenges: u32,
     /// Times it was claimed.
     pub claims: u32,
@@ -119,8 +119,10 @@ pub struct Shard {
     pub seized: u64,
     /// Numbers, inside the shard, of the cells demanded without a bond: drawn ones from 0, named ones from k.
     pub cells: [u64; MAX_CELLS],
+    /// What its claim loads the provider with, seconds: goes with the shard when it ends or is given back.
+    pub load_seconds: u64,
     /// Zero; for later versions.
-    pub reserved: [u8; 64],
+    pub reserved: [u64; 7],
 }
 
 impl Shard {
