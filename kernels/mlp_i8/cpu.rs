@@ -12,8 +12,12 @@ use crate::merkle::CHUNK_BYTES;
 
 /// Samples of a tile: at most 32 of 4,096 values of two bytes, twice.
 const TILE: u32 = 32;
-/// Samples that one pass over a row of weights serves.
+/// Samples that one pass over rows of weights serves.
 const LANES: usize = 4;
+/// Rows of weights of a pass.
+const ROWS: usize = 2;
+/// Values of a vector: rows are filled up with zeros to whole ones.
+const VECTOR: usize = 16;
 
 /// Some samples of one group, and the cells of them that are asked for.
 struct Tile<'a> {
@@ -76,34 +80,33 @@ fn forward(params: &Params, inputs: &Inputs, tile: Tile, sums: SumsFn) -> Result
             }
             continue;
         };
-        let values: Vec<Vec<i16>> = if stage == 0 {
-            need.clone()
-                .map(|sample| widen(row_of(samples, &params.sample_row(first_sample.wrapping_add(sample)))?, params, 0))
-                .collect::<Result<_, _>>()?
+        let values: Vec<Vec<Vector>> = if stage == 0 {
+            let row = |sample| row_of(samples, &params.sample_row(first_sample.wrapping_add(sample)));
+            need.clone().map(|sample| widen(row(sample)?, params, 0)).collect::<Result<_, _>>()?
         } else {
             // The stage before was needed for at least these.
             let from = need.start.saturating_sub(held.start) as usize;
             let len = need.end.saturating_sub(need.start) as usize;
             let requantise = params.layer_before(stage).map(Layer::requantise).ok_or(ExecError::LeafRange)?;
-            last_sums
-                .get(from..)
-                .and_then(|sums| sums.get(..len))
-                .ok_or(ExecError::LeafRange)?
-                .iter()
-                .map(|sums| sums.iter().map(|sum| i16::from(requantise.value(*sum))).collect())
-                .collect()
+            let sums = last_sums.get(from..).and_then(|sums| sums.get(..len)).ok_or(ExecError::LeafRange)?;
+            sums.iter().map(|sums| vectors(sums.iter().map(|sum| requantise.value(*sum)))).collect()
         };
         held = need.clone();
         last_sums = vec![vec![0; layer.width as usize]; values.len()];
-        for neuron in 0..layer.width {
-            let row = row_of(weights, &params.weight_row(stage, neuron))?;
-            let bias = row.last_chunk::<{ BIAS_BYTES as usize }>().map_or(0, |bias| i32::from_le_bytes(*bias));
-            let factors = widen(row, params, stage)?;
+        for neuron in (0..layer.width).step_by(ROWS) {
+            let mut factors: [Vec<Vector>; ROWS] = Default::default();
+            let mut biases = [0; ROWS];
+            for ((factors, bias), neuron) in factors.iter_mut().zip(&mut biases).zip(neuron..layer.width) {
+                let row = row_of(weights, &params.weight_row(stage, neuron))?;
+                *bias = row.last_chunk::<{ BIAS_BYTES as usize }>().map_or(0, |bias| i32::from_le_bytes(*bias));
+                *factors = widen(row, params, stage)?;
+            }
+            let factors = factors.each_ref().map(Vec::as_slice);
             for (values, to) in values.chunks(LANES).zip(last_sums.chunks_mut(LANES)) {
                 let lane = |i: usize| values.get(i).map_or(&[][..], Vec::as_slice);
-                let made = sums(&factors, [lane(0), lane(1), lane(2), lane(3)]);
-                for (to, sum) in to.iter_mut().zip(made) {
-                    if let Some(to) = to.get_mut(neuron as usize) {
+                let made = sums(factors, core::array::from_fn(lane));
+                for (to, made) in to.iter_mut().zip(made) {
+                    for ((to, sum), bias) in to.iter_mut().skip(neuron as usize).zip(made).zip(biases) {
                         *to = bias.wrapping_add(sum);
                     }
                 }
@@ -144,39 +147,123 @@ fn row_of<'a>(input: &'a [u8], row: &Row) -> Result<&'a [u8], ExecError> {
         .ok_or(ExecError::LeafRange)
 }
 
-/// The values of a row that layer `stage` reads, as i16.
-fn widen(row: &[u8], params: &Params, stage: usize) -> Result<Vec<i16>, ExecError> {
+/// Values as the processor multiplies them.
+type Vector = [i16; VECTOR];
+
+/// The values of a row that layer `stage` reads.
+fn widen(row: &[u8], params: &Params, stage: usize) -> Result<Vec<Vector>, ExecError> {
     let row = row.get(..params.fan_in(stage) as usize).ok_or(ExecError::LeafRange)?;
-    Ok(row.iter().map(|value| i16::from(value.cast_signed())).collect())
+    Ok(vectors(row.iter().map(|value| value.cast_signed())))
 }
 
-/// Sums of products of one row with each of four; an empty one counts as zeros. Nothing overflows: at most 16,384
-/// products of at most 2^14.
-type SumsFn = fn(&[i16], [&[i16]; LANES]) -> [i32; LANES];
+fn vectors(values: impl ExactSizeIterator<Item = i8>) -> Vec<Vector> {
+    let mut all = vec![[0; VECTOR]; values.len().div_ceil(VECTOR)];
+    for (to, value) in all.as_flattened_mut().iter_mut().zip(values) {
+        *to = i16::from(value);
+    }
+    all
+}
+
+/// For each sample, the sums of its products with each row; an empty one counts as zeros. Nothing overflows: at most
+/// 16,384 products of at most 2^14.
+type SumsFn = fn([&[Vector]; ROWS], [&[Vector]; LANES]) -> [[i32; ROWS]; LANES];
 
 /// The fastest that this processor has.
 fn best_sums() -> SumsFn {
     #[cfg(target_arch = "x86_64")]
     if std::is_x86_feature_detected!("avx2") {
-        return |row, values| {
+        return |rows, values| {
             // SAFETY: this closure is returned only where the processor has AVX2.
-            unsafe { sums_avx2(row, values) }
+            unsafe { avx2::sums(rows, values) }
         };
     }
     sums
 }
 
-/// The plain loop, which the compiler turns into vector instructions.
-#[inline(always)]
-fn sums(row: &[i16], values: [&[i16]; LANES]) -> [i32; LANES] {
+/// The plain loop.
+fn sums(rows: [&[Vector]; ROWS], values: [&[Vector]; LANES]) -> [[i32; ROWS]; LANES] {
+    let product = |(a, b): (&i16, &i16)| i32::from(*a).wrapping_mul(i32::from(*b));
     values.map(|values| {
-        row.iter().zip(values).fold(0, |sum: i32, (a, b)| sum.wrapping_add(i32::from(*a).wrapping_mul(i32::from(*b))))
+        rows.map(|row| {
+            let products = row.as_flattened().iter().zip(values.as_flattened()).map(product);
+            products.fold(0, i32::wrapping_add)
+        })
     })
 }
 
-/// The same loop with wider instructions.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn sums_avx2(row: &[i16], values: [&[i16]; LANES]) -> [i32; LANES] {
-    sums(row, values)
+mod avx2 {
+    use core::arch::x86_64::{__m256i, _mm256_add_epi32, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_setzero_si256};
+
+    use super::{LANES, ROWS, Vector};
+
+    #[target_feature(enable = "avx2")]
+    fn load(vector: &Vector) -> __m256i {
+        // SAFETY: a vector has 32 bytes; the load takes any address.
+        unsafe { _mm256_loadu_si256(vector.as_ptr().cast()) }
+    }
+
+    #[target_feature(enable = "avx2")]
+    fn total(sum: __m256i) -> i32 {
+        // SAFETY: both are 32 bytes in which every pattern is a value.
+        let parts: [i32; 8] = unsafe { core::mem::transmute(sum) };
+        parts.into_iter().fold(0, i32::wrapping_add)
+    }
+
+    /// The same as [`super::sums`], with each row and each sample loaded once for all of its products.
+    #[target_feature(enable = "avx2")]
+    pub fn sums(rows: [&[Vector]; ROWS], values: [&[Vector]; LANES]) -> [[i32; ROWS]; LANES] {
+        let [first, second] = rows;
+        // An empty side gives no products; what the loop below reads must be as long as the first row.
+        let whole = |side: &[Vector]| side.len() == first.len();
+        if !whole(second) || !values.iter().all(|side| whole(side)) {
+            return super::sums(rows, values);
+        }
+        let [v0, v1, v2, v3] = values;
+        let mut sums = [[_mm256_setzero_si256(); ROWS]; LANES];
+        for (((((r0, r1), v0), v1), v2), v3) in first.iter().zip(second).zip(v0).zip(v1).zip(v2).zip(v3) {
+            let rows = [load(r0), load(r1)];
+            for (sums, value) in sums.iter_mut().zip([v0, v1, v2, v3]) {
+                let value = load(value);
+                for (sum, row) in sums.iter_mut().zip(rows) {
+                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(row, value));
+                }
+            }
+        }
+        let mut totals = [[0; ROWS]; LANES];
+        for (totals, sums) in totals.iter_mut().zip(sums) {
+            for (to, sum) in totals.iter_mut().zip(sums) {
+                *to = total(sum);
+            }
+        }
+        totals
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_to_add_up_is_exact() {
+        for len in [0usize, 1, 15, 16, 17, 100, 16_384] {
+            let of = |x: i8| vectors(vec![x; len].into_iter());
+            let extreme = [of(-128), of(127), of(-1), of(1)];
+            let rows = [&extreme[0][..], &extreme[1][..]];
+            for count in 0..=LANES {
+                let values = core::array::from_fn(|i| if i < count { &extreme[i][..] } else { &[] });
+                let expected = core::array::from_fn(|i| {
+                    let x = if i < count { [-128, 127, -1, 1][i] } else { 0 };
+                    [-128 * x * len as i32, 127 * x * len as i32]
+                });
+                assert_eq!(sums(rows, values), expected, "{len}, {count}");
+                assert_eq!(best_sums()(rows, values), expected, "{len}, {count}");
+                assert_eq!(
+                    best_sums()([rows[0], &[]], values).map(|[first, _]| first),
+                    expected.map(|[first, _]| first)
+                );
+                assert!(best_sums()([rows[0], &[]], values).iter().all(|[_, second]| *second == 0));
+            }
+        }
+    }
 }

@@ -41,7 +41,7 @@ impl Requantise {
         // gemmlowp adds 1 to the shifted number where the rest is more than a half, or from zero up a half.
         let away = (high >> 63) & self.away;
         let shifted = high.wrapping_add(self.half).wrapping_add(away) >> self.shift;
-        shifted.clamp(self.low, 127) as i8
+        shifted.max(self.low).min(127) as i8
     }
 }
 

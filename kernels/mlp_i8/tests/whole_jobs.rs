@@ -4,7 +4,8 @@ use super::super::requantise::tests::by_the_book;
 use super::*;
 use crate::abi::{Op, RequestWriter};
 use crate::executor::{
-    Backend, Cpu, ExecError, Inputs, open_reads, open_reads_after, reference_cell, reference_job, reference_leaf,
+    Backend, Cpu, ExecError, Inputs, open_reads, open_reads_after, reference_cell, reference_cell_after, reference_job,
+    reference_leaf,
 };
 
 /// A network's weights as plain lists, and what they and the samples look like as inputs.
@@ -37,7 +38,7 @@ fn row_bytes(len: usize) -> usize {
 impl Job {
     pub fn new(params: Params, seed: u64) -> Self {
         let mut next = random(seed);
-        Self::with(params, || next(), |next| i32::from(next()) * 9)
+        Self::with(params, &mut next, |next| i32::from(next()) * 9)
     }
 
     pub fn with(params: Params, mut next: impl FnMut() -> i8, bias: impl Fn(&mut dyn FnMut() -> i8) -> i32) -> Self {
@@ -151,16 +152,16 @@ fn a_cell_needs_every_opening_and_no_other() {
     let params = job.params.to_vec();
     let leaves = reference_job(4, &params, &job.inputs()).unwrap();
     let geometry = MlpI8::geometry(&job.params).unwrap();
-    let ask = |leaf, cell, reads: &[(Read, &[u8])]| {
+    let ask_into = |leaf, cell, reads: &[(Read, &[u8])], out: &mut [u8]| {
         let mut writer = RequestWriter::new(Op::Cell, 4, &params, leaf, cell);
         for (read, bytes) in reads {
             writer.open_in_evidence(read.source, read.start, bytes).unwrap();
         }
         let data = writer.data().unwrap();
         let request = Request::parse(&data, &writer.evidence).unwrap();
-        let mut out = [0; 4];
-        MlpI8::cell(&job.params, &request, leaf, cell, &mut out).map(|len| out[..len].to_vec())
+        MlpI8::cell(&job.params, &request, leaf, cell, out).map(|len| out[..len].to_vec())
     };
+    let ask = |leaf, cell, reads: &[(Read, &[u8])]| ask_into(leaf, cell, reads, &mut [0; 4]);
     let mut stages = Vec::new();
     for leaf in leaves.keys().copied() {
         let span = geometry.leaf_span(leaf).unwrap();
@@ -179,6 +180,8 @@ fn a_cell_needs_every_opening_and_no_other() {
             }
             reads.reverse();
             assert_eq!(ask(leaf, cell, &reads), Ok(right.clone()));
+            let mut out = [0; 1];
+            assert_eq!(ask_into(leaf, cell, &reads, &mut out), Err(AbiError::OutputTooSmall));
             for i in 0..reads.len() {
                 let mut fewer = reads.clone();
                 let (dropped, _) = fewer.remove(i);
@@ -229,17 +232,8 @@ fn the_widest_layers_and_extreme_values_are_exact() {
                 (leaf, expected[byte(leaf)..byte(leaf + 1)].to_vec())
             })
             .collect();
-        let reads = open_reads_after(4, &params.to_vec(), &job.inputs(), &earlier, 16, 1).unwrap();
-        let mut writer = RequestWriter::new(Op::Cell, 4, &params.to_vec(), 16, 1);
-        for (read, bytes) in reads {
-            writer.open_in_evidence(read.source, read.start, bytes).unwrap();
-        }
-        let data = writer.data().unwrap();
-        let mut out = [0; 4];
-        let request = Request::parse(&data, &writer.evidence).unwrap();
-        assert_eq!(MlpI8::cell(&params, &request, 16, 1, &mut out), Ok(4));
-        assert_eq!(out, expected[4 * 4096 + 4..4 * 4096 + 8]);
-        assert_eq!(MlpI8::cell(&params, &request, 16, 1, &mut out[..3]), Err(AbiError::OutputTooSmall));
+        let made = reference_cell_after(4, &params.to_vec(), &job.inputs(), &earlier, 16, 1).unwrap();
+        assert_eq!(made, expected[4 * 4096 + 4..4 * 4096 + 8]);
     }
 }
 

@@ -107,6 +107,28 @@ pub fn reference_cell(kernel: u16, params: &[u8], inputs: &Inputs, leaf: u64, ce
     cell_after(kernel, params, inputs, &mut BTreeMap::new(), leaf, cell)
 }
 
+/// One cell by the reference, from earlier leaves as somebody committed them, right or wrong: what the chain would make
+/// of it. Of kernels that have their cells computed in one go.
+///
+/// # Errors
+/// As [`open_reads_after`].
+pub fn reference_cell_after(
+    kernel: u16,
+    params: &[u8],
+    inputs: &Inputs,
+    earlier: &Leaves,
+    leaf: u64,
+    cell: u32,
+) -> Result<Vec<u8>, ExecError> {
+    let any = AnyKernel::from_id(kernel)?;
+    let mut out = vec![0; MAX_CELL_BYTES as usize];
+    let writer = RequestWriter::new(Op::Cell, kernel, params, leaf, cell);
+    let reads = open_reads_after(kernel, params, inputs, earlier, leaf, cell)?;
+    let len = ask(writer, reads, |request| any.cell(request, &mut out))?;
+    out.truncate(len);
+    Ok(out)
+}
+
 /// One cell; earlier leaves that it reads are taken from `earlier`, or computed and put there.
 fn cell_after(
     kernel: u16,
@@ -118,7 +140,6 @@ fn cell_after(
 ) -> Result<Vec<u8>, ExecError> {
     let any = AnyKernel::from_id(kernel)?;
     check_inputs(&any.geometry(params)?, inputs)?;
-    let mut out = vec![0; MAX_CELL_BYTES as usize];
     let steps = any.steps(params)?;
     if steps <= 1 {
         for read in reads_of(any, params, leaf, cell)? {
@@ -128,12 +149,9 @@ fn cell_after(
                 earlier.insert(read.start, bytes);
             }
         }
-        let writer = RequestWriter::new(Op::Cell, kernel, params, leaf, cell);
-        let reads = open_reads_after(kernel, params, inputs, earlier, leaf, cell)?;
-        let len = ask(writer, reads, |request| any.cell(request, &mut out))?;
-        out.truncate(len);
-        return Ok(out);
+        return reference_cell_after(kernel, params, inputs, earlier, leaf, cell);
     }
+    let mut out = vec![0; MAX_CELL_BYTES as usize];
     let mut state = [0; STEP_STATE_BYTES];
     for step in 0..steps {
         let writer = RequestWriter::step(kernel, params, leaf, cell, step, &state);
