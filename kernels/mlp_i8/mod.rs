@@ -39,6 +39,8 @@ mod cpu;
 pub mod import;
 #[cfg(feature = "std")]
 mod plan;
+#[cfg(feature = "std")]
+pub mod result;
 
 /// Sums that are requantised and multiplied at a time.
 const PIECE: usize = 128;

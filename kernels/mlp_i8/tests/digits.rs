@@ -50,18 +50,16 @@ fn the_digits_network_gives_what_numpy_gives() {
     // The logits and answers themselves, group by group.
     let logits = read_int32(&folder().join("logits.npy")).unwrap();
     let answers = read_int8(&folder().join("answers.npy")).unwrap();
-    let stage = |stage: usize| -> Vec<u8> {
-        let of_stage = params.classes().filter(|class| class.stage == stage);
-        of_stage
-            .flat_map(|class| {
-                let end = class.first_leaf + params.leaves(class.group, stage);
-                let byte = |leaf| geometry.bytes_before(leaf).unwrap() as usize;
-                made[byte(class.first_leaf)..byte(end)].to_vec()
-            })
-            .collect()
-    };
-    let made_logits: Vec<i32> = stage(2).as_chunks::<4>().0.iter().map(|bytes| i32::from_le_bytes(*bytes)).collect();
-    let made_answers: Vec<u16> = stage(3).as_chunks::<2>().0.iter().map(|bytes| u16::from_le_bytes(*bytes)).collect();
+    let made_logits = result::sums(&params, &made, 2).unwrap();
+    let made_answers = result::answers(&params, &made).unwrap();
+    assert_eq!(result::sums(&params, &made, 0).unwrap().len(), 48 * number("samples"));
+    // No such layer, and results that are not whole.
+    assert_eq!(result::sums(&params, &made, 3), None);
+    assert_eq!(result::sums(&params, &made[1..], 2), None);
+    assert_eq!(result::answers(&params, &[&made[..], &[0]].concat()), None);
+    let silent = network.params(&samples, 3, Output::Sums).unwrap();
+    assert_eq!(result::answers(&silent, &made[..made.len() - 900]), None);
+    assert_eq!(made_answers.len(), number("samples"));
     assert_eq!((logits.rows, logits.columns), (samples.rows, 10));
     assert_eq!(made_logits, logits.data);
     assert!(made_answers.iter().zip(&answers.data).all(|(made, answer)| i32::from(*made) == i32::from(*answer)));
