@@ -99,7 +99,7 @@ impl Accelerated for GemmI8 {
 }
 
 /// `len` bytes of an input from `start` on.
-pub(super) fn slice(input: &[u8], start: u64, len: u64) -> Result<&[u8], ExecError> {
+pub(crate) fn slice(input: &[u8], start: u64, len: u64) -> Result<&[u8], ExecError> {
     let (start, len) = (usize::try_from(start), usize::try_from(len));
     match (start, len) {
         (Ok(start), Ok(len)) => input.get(start..).and_then(|rest| rest.get(..len)).ok_or(ExecError::LeafRange),

@@ -77,7 +77,7 @@ fn load(to: &mut [u64; BUFFER_WORDS], from: &[u8], len: usize) {
 /// The system call copies 1 KiB for 10 compute units; the compiler's own copy takes one per byte or word.
 #[cfg(target_os = "solana")]
 #[inline]
-fn copy(to: &mut [u8], from: &[u8]) {
+pub(crate) fn copy(to: &mut [u8], from: &[u8]) {
     let len = to.len().min(from.len());
     // SAFETY: both are valid for `len` bytes, and a unique reference does not overlap a shared one.
     unsafe { solana_define_syscall::definitions::sol_memcpy_(to.as_mut_ptr(), from.as_ptr(), len as u64) }
@@ -85,7 +85,7 @@ fn copy(to: &mut [u8], from: &[u8]) {
 
 #[cfg(not(target_os = "solana"))]
 #[inline]
-fn copy(to: &mut [u8], from: &[u8]) {
+pub(crate) fn copy(to: &mut [u8], from: &[u8]) {
     to.copy_from_slice(from);
 }
 

@@ -8,7 +8,7 @@
 //! On chain, elements of more than 32,768 products are computed in steps of as many; the state is the sum so far, i32,
 //! then zeros.
 
-mod dot;
+pub(crate) mod dot;
 
 use crate::abi::{ABI, AbiError, Describe, Geometry, ParamError, Request, STEP_STATE_BYTES};
 use crate::kernel::{Kernel, Read, uniform_cell};
@@ -18,6 +18,8 @@ use crate::merkle::CHUNK_BYTES;
 mod accelerated;
 #[cfg(feature = "std")]
 mod cpu;
+#[cfg(feature = "std")]
+pub(crate) use accelerated::slice;
 
 /// Elements of C in a leaf.
 pub const ELEMENTS_PER_LEAF: u32 = 64;

@@ -22,3 +22,5 @@ pub mod registry;
 pub mod escape_time;
 #[path = "../gemm_i8/mod.rs"]
 pub mod gemm_i8;
+#[path = "../mlp_i8/mod.rs"]
+pub mod mlp_i8;

@@ -2,6 +2,10 @@
 //!
 //! Nothing but tests depends on this crate, so whoever uses the kernels compiles no C++.
 
+mod mlp;
+
+pub use mlp::{Layer as MlpLayer, mlp_i8_largest, mlp_i8_layer};
+
 unsafe extern "C" {
     fn host_escape_time(
         grid: u32,

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use cudarc::driver::{CudaContext, sys};
 
-use super::{Backend, ExecError, Gpu, Inputs, cuda_sources, prepare, reference_leaf};
+use super::{Backend, ExecError, Gpu, Inputs, cuda_sources, prepare, reference_job};
 use crate::registry::AnyKernel;
 
 /// The oldest driver that takes the committed PTX, as CUDA counts versions: 12.0.
@@ -70,10 +70,8 @@ impl Cuda {
                 )
             };
             let leaves = kernel.geometry(&params).ok().and_then(|geometry| geometry.leaves()).unwrap_or(0);
-            let mut expected = Vec::new();
-            for leaf in 0..leaves {
-                expected.extend(reference_leaf(kernel.id(), &params, &inputs, leaf).map_err(failed)?);
-            }
+            let expected = reference_job(kernel.id(), &params, &inputs).map_err(failed)?;
+            let expected: Vec<u8> = expected.into_values().flatten().collect();
             if self.run(kernel.id(), &params, &inputs, 0..leaves).map_err(failed)? != expected {
                 return Err(Finding::new(
                     format!("{} computes wrong results: the self-test of {} differs", self.name, kernel.name()),
@@ -178,7 +176,8 @@ fn open() -> Result<Cuda, Finding> {
 
 /// A job's params and its first two inputs, for each kernel: ragged in every dimension, and with extreme values.
 fn self_tests() -> Vec<(AnyKernel, Vec<u8>, [Vec<u8>; 2])> {
-    use crate::{escape_time, gemm_i8};
+    use crate::mlp_i8::{Activation, Layer, Output};
+    use crate::{escape_time, gemm_i8, mlp_i8};
     let image = escape_time::Params {
         width: 61,
         height: 37,
@@ -189,8 +188,7 @@ fn self_tests() -> Vec<(AnyKernel, Vec<u8>, [Vec<u8>; 2])> {
     };
     let product = gemm_i8::Params { m: 67, n: 70, k: 1027 };
     // Values from a linear congruential generator; its extremes are forced into the first bytes.
-    let bytes = |rows: u32, seed: u64| {
-        let len = u64::from(rows).saturating_mul(product.row_bytes());
+    let random = |len: u64, seed: u64| {
         let mut state = seed;
         (0..len)
             .map(|i| {
@@ -199,8 +197,19 @@ fn self_tests() -> Vec<(AnyKernel, Vec<u8>, [Vec<u8>; 2])> {
             })
             .collect::<Vec<u8>>()
     };
-    vec![
+    let bytes = |rows: u32, seed: u64| random(u64::from(rows).saturating_mul(product.row_bytes()), seed);
+    let layer = |width, activation| Layer { width, multiplier: 0x5a82_799a, shift: 9, activation };
+    let layers = [layer(130, Activation::Relu), layer(67, Activation::None), Layer::last(11)];
+    let network = mlp_i8::Params::new(70, 2, Output::Argmax, 129, &layers).ok().map(|network| {
+        let (samples, weights) = network.input_chunks();
+        let inputs = [random(samples.saturating_mul(1024), 3), random(weights.saturating_mul(1024), 4)];
+        (AnyKernel::MlpI8, network.to_vec(), inputs)
+    });
+    [
         (AnyKernel::EscapeTime, image.to_bytes().to_vec(), [Vec::new(), Vec::new()]),
         (AnyKernel::GemmI8, product.to_bytes().to_vec(), [bytes(product.m, 1), bytes(product.n, 2)]),
     ]
+    .into_iter()
+    .chain(network)
+    .collect()
 }

@@ -100,9 +100,17 @@ impl Gpu {
     /// # Errors
     /// [`ExecError::Device`], also for what a launch before it did.
     pub fn fetch(&self, from: &Buffer, to: &mut [u8]) -> Result<(), ExecError> {
+        self.fetch_from(from, 0, to)
+    }
+
+    /// Waits for all launches and copies what begins at byte `start` of `from` into `to`.
+    ///
+    /// # Errors
+    /// As [`fetch`](Self::fetch).
+    pub fn fetch_from(&self, from: &Buffer, start: usize, to: &mut [u8]) -> Result<(), ExecError> {
         let short = || ExecError::Device("a buffer on the card is shorter than what is fetched".into());
         if !to.is_empty() {
-            let view = from.0.try_slice(..to.len()).ok_or_else(short)?;
+            let view = from.0.try_slice(start..start.saturating_add(to.len())).ok_or_else(short)?;
             self.stream.memcpy_dtoh(&view, to).map_err(device_error)?;
         }
         self.finish()

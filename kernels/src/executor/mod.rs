@@ -8,7 +8,10 @@ use core::ops::Range;
 
 pub use cuda::{Cuda, Finding};
 pub use gpu::{Buffer, Function, Gpu, Launch};
-pub use reference::{open_reads, open_step_reads, reference_cell, reference_leaf};
+pub use reference::{
+    Leaves, open_reads, open_reads_after, open_step_reads, reference_cell, reference_cell_after, reference_job,
+    reference_leaf,
+};
 
 use crate::abi::{Geometry, MAX_INPUTS, ParamError, VerifierError};
 use crate::registry::AnyKernel;

@@ -1,5 +1,7 @@
 //! The reference on whole inputs: what every executor and every chain must equal. Slow: one cell at a time.
 
+use std::collections::BTreeMap;
+
 use super::{ExecError, Inputs, check_inputs};
 use crate::abi::{
     AbiError, MAX_CELL_BYTES, Op, Request, RequestWriter, SOURCE_LEAVES, STEP_DONE, STEP_STATE_BYTES, VerifierError,
@@ -11,7 +13,8 @@ use crate::registry::AnyKernel;
 /// Everything that a cell reads, with its bytes, in the order of [`Kernel::reads`](crate::kernel::Kernel::reads).
 ///
 /// # Errors
-/// Params that no job has, inputs shorter than what is read, and kernels that read earlier leaves (no kernel here).
+/// Params that no job has, inputs shorter than what is read, and cells that read earlier leaves: those are opened by
+/// [`open_reads_after`].
 pub fn open_reads<'a>(
     kernel: u16,
     params: &[u8],
@@ -19,9 +22,42 @@ pub fn open_reads<'a>(
     leaf: u64,
     cell: u32,
 ) -> Result<Vec<(Read, &'a [u8])>, ExecError> {
+    open_reads_after(kernel, params, inputs, &NO_LEAVES, leaf, cell)
+}
+
+/// Leaves of a job by their number.
+pub type Leaves = BTreeMap<u64, Vec<u8>>;
+
+static NO_LEAVES: Leaves = BTreeMap::new();
+
+/// [`open_reads`] of a cell that may read earlier leaves, each an opening of its own.
+///
+/// # Errors
+/// As [`open_reads`], and when a leaf that is read is not among `earlier`.
+pub fn open_reads_after<'a>(
+    kernel: u16,
+    params: &[u8],
+    inputs: &Inputs<'a>,
+    earlier: &'a Leaves,
+    leaf: u64,
+    cell: u32,
+) -> Result<Vec<(Read, &'a [u8])>, ExecError> {
+    let reads = reads_of(AnyKernel::from_id(kernel)?, params, leaf, cell)?;
+    with_bytes(reads, inputs, earlier)
+}
+
+/// What a cell reads, leaf by leaf.
+fn reads_of(kernel: AnyKernel, params: &[u8], leaf: u64, cell: u32) -> Result<Vec<Read>, ExecError> {
     let mut reads = Vec::new();
-    AnyKernel::from_id(kernel)?.reads(params, leaf, cell, &mut |read| reads.push(read))?;
-    with_bytes(reads, inputs)
+    kernel.reads(params, leaf, cell, &mut |read| {
+        if read.source == SOURCE_LEAVES {
+            let leaves = read.start..read.start.saturating_add(read.count);
+            reads.extend(leaves.map(|start| Read { start, count: 1, ..read }));
+        } else {
+            reads.push(read);
+        }
+    })?;
+    Ok(reads)
 }
 
 /// Everything that step `step` of a cell reads, likewise.
@@ -38,13 +74,17 @@ pub fn open_step_reads<'a>(
 ) -> Result<Vec<(Read, &'a [u8])>, ExecError> {
     let mut reads = Vec::new();
     AnyKernel::from_id(kernel)?.step_reads(params, leaf, cell, step, &mut |read| reads.push(read))?;
-    with_bytes(reads, inputs)
+    with_bytes(reads, inputs, &NO_LEAVES)
 }
 
-fn with_bytes<'a>(reads: Vec<Read>, inputs: &Inputs<'a>) -> Result<Vec<(Read, &'a [u8])>, ExecError> {
+fn with_bytes<'a>(
+    reads: Vec<Read>,
+    inputs: &Inputs<'a>,
+    earlier: &'a Leaves,
+) -> Result<Vec<(Read, &'a [u8])>, ExecError> {
     let bytes_of = |read: &Read| {
         if read.source == SOURCE_LEAVES {
-            return None;
+            return earlier.get(&read.start).map(Vec::as_slice);
         }
         let unit = CHUNK_BYTES as u64;
         let start = usize::try_from(read.start.checked_mul(unit)?).ok()?;
@@ -59,20 +99,59 @@ fn with_bytes<'a>(reads: Vec<Read>, inputs: &Inputs<'a>) -> Result<Vec<(Read, &'
 }
 
 /// One cell by the reference, from exactly the openings that the kernel says it reads: in one go or in steps, as on chain.
+/// Earlier leaves that it reads are computed first.
 ///
 /// # Errors
 /// Params that no job has, inputs of the wrong length, a cell that does not exist.
 pub fn reference_cell(kernel: u16, params: &[u8], inputs: &Inputs, leaf: u64, cell: u32) -> Result<Vec<u8>, ExecError> {
+    cell_after(kernel, params, inputs, &mut BTreeMap::new(), leaf, cell)
+}
+
+/// One cell by the reference, from earlier leaves as somebody committed them, right or wrong: what the chain would make
+/// of it. Of kernels that have their cells computed in one go.
+///
+/// # Errors
+/// As [`open_reads_after`].
+pub fn reference_cell_after(
+    kernel: u16,
+    params: &[u8],
+    inputs: &Inputs,
+    earlier: &Leaves,
+    leaf: u64,
+    cell: u32,
+) -> Result<Vec<u8>, ExecError> {
+    let any = AnyKernel::from_id(kernel)?;
+    let mut out = vec![0; MAX_CELL_BYTES as usize];
+    let writer = RequestWriter::new(Op::Cell, kernel, params, leaf, cell);
+    let reads = open_reads_after(kernel, params, inputs, earlier, leaf, cell)?;
+    let len = ask(writer, reads, |request| any.cell(request, &mut out))?;
+    out.truncate(len);
+    Ok(out)
+}
+
+/// One cell; earlier leaves that it reads are taken from `earlier`, or computed and put there.
+fn cell_after(
+    kernel: u16,
+    params: &[u8],
+    inputs: &Inputs,
+    earlier: &mut Leaves,
+    leaf: u64,
+    cell: u32,
+) -> Result<Vec<u8>, ExecError> {
     let any = AnyKernel::from_id(kernel)?;
     check_inputs(&any.geometry(params)?, inputs)?;
-    let mut out = vec![0; MAX_CELL_BYTES as usize];
     let steps = any.steps(params)?;
     if steps <= 1 {
-        let writer = RequestWriter::new(Op::Cell, kernel, params, leaf, cell);
-        let len = ask(writer, open_reads(kernel, params, inputs, leaf, cell)?, |request| any.cell(request, &mut out))?;
-        out.truncate(len);
-        return Ok(out);
+        for read in reads_of(any, params, leaf, cell)? {
+            // A leaf at or behind its own reader's would never end; no kernel reads one, and no chain would open it.
+            if read.source == SOURCE_LEAVES && read.start < leaf && !earlier.contains_key(&read.start) {
+                let bytes = leaf_after(kernel, params, inputs, earlier, read.start)?;
+                earlier.insert(read.start, bytes);
+            }
+        }
+        return reference_cell_after(kernel, params, inputs, earlier, leaf, cell);
     }
+    let mut out = vec![0; MAX_CELL_BYTES as usize];
     let mut state = [0; STEP_STATE_BYTES];
     for step in 0..steps {
         let writer = RequestWriter::step(kernel, params, leaf, cell, step, &state);
@@ -100,16 +179,40 @@ fn ask(
     Ok(kernel(&Request::parse(&data, &writer.evidence).map_err(VerifierError::from)?)?)
 }
 
-/// One leaf by the reference: its cells one after the other.
+/// One leaf by the reference: its cells one after the other. Earlier leaves that they read are computed first.
 ///
 /// # Errors
 /// As [`reference_cell`].
 pub fn reference_leaf(kernel: u16, params: &[u8], inputs: &Inputs, leaf: u64) -> Result<Vec<u8>, ExecError> {
+    leaf_after(kernel, params, inputs, &mut BTreeMap::new(), leaf)
+}
+
+/// All leaves of a job by the reference, each computed once.
+///
+/// # Errors
+/// As [`reference_cell`].
+pub fn reference_job(kernel: u16, params: &[u8], inputs: &Inputs) -> Result<Leaves, ExecError> {
+    let count = AnyKernel::from_id(kernel)?.geometry(params)?.leaves().ok_or(ExecError::LeafRange)?;
+    let mut leaves = BTreeMap::new();
+    for leaf in 0..count {
+        let bytes = leaf_after(kernel, params, inputs, &mut leaves, leaf)?;
+        leaves.insert(leaf, bytes);
+    }
+    Ok(leaves)
+}
+
+fn leaf_after(
+    kernel: u16,
+    params: &[u8],
+    inputs: &Inputs,
+    earlier: &mut Leaves,
+    leaf: u64,
+) -> Result<Vec<u8>, ExecError> {
     let geometry = AnyKernel::from_id(kernel)?.geometry(params)?;
     let span = geometry.leaf_span(leaf).ok_or(VerifierError::from(AbiError::NoSuchCell))?;
     let mut bytes = Vec::new();
     for cell in 0..span.cells {
-        bytes.extend(reference_cell(kernel, params, inputs, leaf, cell)?);
+        bytes.extend(cell_after(kernel, params, inputs, earlier, leaf, cell)?);
     }
     Ok(bytes)
 }
