@@ -22,3 +22,5 @@ pub mod registry;
 pub mod escape_time;
 #[path = "../gemm_i8/mod.rs"]
 pub mod gemm_i8;
+#[path = "../search/mod.rs"]
+pub mod search;

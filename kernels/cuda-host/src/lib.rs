@@ -2,6 +2,10 @@
 //!
 //! Nothing but tests depends on this crate, so whoever uses the kernels compiles no C++.
 
+mod search;
+
+pub use search::search;
+
 unsafe extern "C" {
     fn host_escape_time(
         grid: u32,
