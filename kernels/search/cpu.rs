@@ -1,5 +1,5 @@
-//! `search` on all cores: cells side by side, each with the processor's own instructions for SHA-256 or, where they are,
-//! with sixteen candidates at a time in vectors of 512 bits, which is twice as fast.
+//! `search` on all cores: cells side by side, and in each of them eight or sixteen candidates at a time in vectors. Where
+//! there are none, one after the other with what the library has, such as the processor's own instructions for SHA-256.
 
 use core::ops::Range;
 
@@ -51,10 +51,22 @@ fn best_segment() -> SegmentFn {
     if std::is_x86_feature_detected!("avx512f") {
         return |job, first, progress| {
             // SAFETY: this closure is returned only where the processor has AVX-512F.
-            unsafe { wide::segment(&job.template, first, progress) }
+            unsafe { wide::segment_avx512(&job.template, first, progress) }
         };
     }
-    segment
+    avx2_segment().unwrap_or(segment)
+}
+
+/// With vectors of 256 bits, where the processor has them.
+fn avx2_segment() -> Option<SegmentFn> {
+    #[cfg(target_arch = "x86_64")]
+    if std::is_x86_feature_detected!("avx2") {
+        return Some(|job, first, progress| {
+            // SAFETY: this closure is returned only where the processor has AVX2.
+            unsafe { wide::segment_avx2(&job.template, first, progress) }
+        });
+    }
+    None
 }
 
 /// One candidate after the other, as fast as the library's SHA-256 is on this processor.
@@ -85,47 +97,54 @@ fn keep(score: Hash, nonce: u64, progress: &mut Progress) {
 
 #[cfg(target_arch = "x86_64")]
 mod wide {
-    use super::super::avx512::Sixteen;
-    use super::super::lanes::{Word, compress};
+    use super::super::lanes::compress;
     use super::super::template::{INITIAL, Template};
+    use super::super::vectors::{Eight, Sixteen, Vector};
     use super::{Progress, SEGMENT, keep, sha256};
-
-    /// Candidates at a time.
-    const LANES: usize = 16;
 
     /// The candidates from `first` on, sixteen at a time.
     #[target_feature(enable = "avx512f")]
-    pub(super) fn segment(template: &Template, first: u64, progress: &mut Progress) {
-        let mut heads = [[[0; 4]; LANES]; SEGMENT as usize / LANES];
-        for (heads, group) in heads.iter_mut().zip(0u64..) {
-            let nonce = first.wrapping_add(group.wrapping_mul(LANES as u64));
-            let state = hashes(template, nonce);
+    pub(super) fn segment_avx512(template: &Template, first: u64, progress: &mut Progress) {
+        segment::<Sixteen, 16>(template, first, progress);
+    }
+
+    /// The candidates from `first` on, eight at a time.
+    #[target_feature(enable = "avx2")]
+    pub(super) fn segment_avx2(template: &Template, first: u64, progress: &mut Progress) {
+        segment::<Eight, 8>(template, first, progress);
+    }
+
+    #[inline(always)]
+    fn segment<V: Vector<L>, const L: usize>(template: &Template, first: u64, progress: &mut Progress) {
+        let mut heads = [[0; 4]; SEGMENT as usize];
+        for (heads, group) in heads.as_chunks_mut::<L>().0.iter_mut().zip(0u64..) {
+            let nonce = first.wrapping_add(group.wrapping_mul(L as u64));
+            let state = hashes::<V, L>(template, nonce);
             *heads = state[0].map(u32::to_be_bytes);
             keep_best(template, nonce, &state, progress);
         }
-        progress.chain = sha256(&[heads.as_flattened().as_flattened(), &progress.chain]);
+        progress.chain = sha256(&[heads.as_flattened(), &progress.chain]);
     }
 
     /// The digests of the candidates from `nonce` on, word by word.
-    #[target_feature(enable = "avx512f")]
-    fn hashes(template: &Template, nonce: u64) -> [[u32; LANES]; 8] {
-        let mut words = [[0; LANES]; 3];
-        for lane in 0..LANES {
+    #[inline(always)]
+    fn hashes<V: Vector<L>, const L: usize>(template: &Template, nonce: u64) -> [[u32; L]; 8] {
+        let mut words = [[0; L]; 3];
+        for lane in 0..L {
             let added = template.nonce_words(nonce.wrapping_add(lane as u64));
             for (place, word) in words.iter_mut().zip(added) {
                 place[lane] = word;
             }
         }
-        let mut state = template.midstate.map(Sixteen::all);
+        let mut state = template.midstate.map(V::all);
         let mut place = template.word as usize;
         for block in template.blocks.iter().take(template.len as usize) {
-            let mut w = block.map(Sixteen::all);
+            let mut w = block.map(V::all);
             for (i, words) in words.iter().enumerate() {
                 // What does not find its place is in another block.
                 let at = place.wrapping_add(i);
                 if let (Some(to), Some(common)) = (w.get_mut(at), block.get(at)) {
-                    // SAFETY: the function is called only where the processor has AVX-512F.
-                    *to = unsafe { Sixteen::new(words.map(|word| word | common)) };
+                    *to = V::new(words.map(|word| word | common));
                 }
             }
             place = place.wrapping_sub(16);
@@ -133,22 +152,22 @@ mod wide {
         }
         if template.double() {
             let [a, b, c, d, e, f, g, h] = state;
-            let (end, zero, bits) = (Sixteen::all(0x8000_0000), Sixteen::all(0), Sixteen::all(256));
-            state = INITIAL.map(Sixteen::all);
+            let (end, zero, bits) = (V::all(0x8000_0000), V::all(0), V::all(256));
+            state = INITIAL.map(V::all);
             compress(&mut state, &[a, b, c, d, e, f, g, h, end, zero, zero, zero, zero, zero, zero, bits]);
         }
-        state.map(Sixteen::words)
+        state.map(V::words)
     }
 
     #[inline(always)]
-    fn keep_best(template: &Template, nonce: u64, state: &[[u32; LANES]; 8], progress: &mut Progress) {
+    fn keep_best<const L: usize>(template: &Template, nonce: u64, state: &[[u32; L]; 8], progress: &mut Progress) {
         let [s0, s1, s2, s3, ..] = progress.score;
         let lowest = u32::from_be_bytes([s0, s1, s2, s3]);
         let leading = if template.reversed() { state[7].map(u32::swap_bytes) } else { state[0] };
         if !leading.iter().any(|word| *word <= lowest) {
             return;
         }
-        for lane in (0..LANES).filter(|lane| leading[*lane] <= lowest) {
+        for lane in (0..L).filter(|lane| leading[*lane] <= lowest) {
             let mut score = [0; 32];
             for (place, word) in score.as_chunks_mut::<4>().0.iter_mut().zip(state) {
                 *place = word[lane].to_be_bytes();
@@ -183,8 +202,45 @@ mod tests {
             };
             let mut expected = before;
             super::super::segment(&params, first, &mut expected);
-            prop_assert_eq!(run(segment), expected);
-            prop_assert_eq!(run(best_segment()), expected);
+            for way in [Some(segment as SegmentFn), avx2_segment(), Some(best_segment())].into_iter().flatten() {
+                prop_assert_eq!(run(way), expected);
+            }
         }
+    }
+
+    /// `cargo test -p assay-kernels search::cpu -- --ignored --nocapture` on a machine with nothing else to do.
+    #[test]
+    #[ignore = "measures"]
+    fn speeds() {
+        let header = Params::of(&[7; 80]).unwrap();
+        let double = Params { flags: super::super::DOUBLE | super::super::REVERSED, nonce_at: 76, ..header };
+        let short = Params { nonce_at: 16, ..Params::of(&[7; 20]).unwrap() };
+        for (name, params) in [("a short message", short), ("80 bytes, twice", double)] {
+            let params = Params { cells: 64, size: 4, ..params };
+            let mut results = Vec::new();
+            let ways = [
+                ("library, one core", Some(segment as SegmentFn)),
+                ("AVX2, one core", avx2_segment()),
+                ("best, one core", Some(best_segment())),
+            ];
+            for (way, run) in ways.into_iter().filter_map(|(name, run)| Some((name, run?))) {
+                let (job, mut progress) = (Job::new(&params), Progress::new(0));
+                let segments = 4_096;
+                let start = std::time::Instant::now();
+                (0..segments).for_each(|index| run(&job, index * SEGMENT, &mut progress));
+                report(name, way, segments * SEGMENT, start);
+                results.push(progress);
+            }
+            assert!(results.iter().all(|progress| *progress == results[0]));
+            let mut out = vec![0; 64 * 32];
+            let start = std::time::Instant::now();
+            search(&params, 0..64, &mut out);
+            report(name, "best, all cores", params.candidates(), start);
+        }
+    }
+
+    fn report(name: &str, way: &str, candidates: u64, start: std::time::Instant) {
+        let rate = candidates as f64 / start.elapsed().as_secs_f64() / 1e6;
+        println!("{name}, {way}: {rate:.1} million candidates a second");
     }
 }

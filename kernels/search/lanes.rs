@@ -6,10 +6,10 @@ pub(super) trait Word: Copy {
     fn all(word: u32) -> Self;
     /// Sum modulo 2^32.
     fn add(self, other: Self) -> Self;
-    /// Bits moved to the right, those that fall off coming in again at the left.
-    fn rotate<const BITS: i32>(self) -> Self;
+    /// Bits moved to the right, those that fall off coming in again at the left; `LEFT` is 32 - `RIGHT`.
+    fn rotate<const RIGHT: i32, const LEFT: i32>(self) -> Self;
     /// Bits moved to the right, zeros coming in at the left.
-    fn shift<const BITS: u32>(self) -> Self;
+    fn shift<const RIGHT: u32>(self) -> Self;
     /// The three added without carry.
     fn xor3(self, b: Self, c: Self) -> Self;
     /// Bits of `b` where this has ones, of `c` where it has zeros.
@@ -30,13 +30,13 @@ impl Word for u32 {
     }
 
     #[inline(always)]
-    fn rotate<const BITS: i32>(self) -> Self {
-        self.rotate_right(BITS as u32)
+    fn rotate<const RIGHT: i32, const LEFT: i32>(self) -> Self {
+        self.rotate_right(RIGHT as u32)
     }
 
     #[inline(always)]
-    fn shift<const BITS: u32>(self) -> Self {
-        self >> BITS
+    fn shift<const RIGHT: u32>(self) -> Self {
+        self >> RIGHT
     }
 
     #[inline(always)]
@@ -87,13 +87,13 @@ pub(super) fn compress<W: Word>(state: &mut [W; 8], block: &[W; 16]) {
         for (i, constant) in constants.iter().enumerate() {
             if group > 0 {
                 let (w1, w9, w14) = (w[(i + 1) % 16], w[(i + 9) % 16], w[(i + 14) % 16]);
-                let s0 = w1.rotate::<7>().xor3(w1.rotate::<18>(), w1.shift::<3>());
-                let s1 = w14.rotate::<17>().xor3(w14.rotate::<19>(), w14.shift::<10>());
+                let s0 = w1.rotate::<7, 25>().xor3(w1.rotate::<18, 14>(), w1.shift::<3>());
+                let s1 = w14.rotate::<17, 15>().xor3(w14.rotate::<19, 13>(), w14.shift::<10>());
                 w[i] = w[i].add(s0).add(w9.add(s1));
             }
-            let s1 = e.rotate::<6>().xor3(e.rotate::<11>(), e.rotate::<25>());
+            let s1 = e.rotate::<6, 26>().xor3(e.rotate::<11, 21>(), e.rotate::<25, 7>());
             let t1 = h.add(w[i].add(W::all(*constant))).add(s1.add(e.choose(f, g)));
-            let s0 = a.rotate::<2>().xor3(a.rotate::<13>(), a.rotate::<22>());
+            let s0 = a.rotate::<2, 30>().xor3(a.rotate::<13, 19>(), a.rotate::<22, 10>());
             let t2 = s0.add(a.majority(b, c));
             (h, g, f, e) = (g, f, e, d.add(t1));
             (d, c, b, a) = (c, b, a, t1.add(t2));

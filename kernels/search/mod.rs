@@ -16,14 +16,14 @@ use crate::kernel::{Kernel, Read, uniform_cell};
 
 #[cfg(feature = "std")]
 mod accelerated;
-#[cfg(all(feature = "std", target_arch = "x86_64"))]
-mod avx512;
 #[cfg(feature = "std")]
 mod cpu;
 #[cfg(feature = "std")]
 mod lanes;
 #[cfg(feature = "std")]
 pub mod template;
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+mod vectors;
 
 pub use best::{Best, best_of};
 pub use params::{

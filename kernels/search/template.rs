@@ -54,7 +54,7 @@ impl Template {
             blocks: [[0; 16]; MAX_BLOCKS],
             len: used.saturating_sub(before) as u32,
             word: (nonce_at % BLOCK_BYTES / 4) as u32,
-            shift: (nonce_at % 4 * 8) as u32,
+            shift: (nonce_at % 4).wrapping_mul(8) as u32,
             flags: u32::from(params.flags),
         };
         let mut words = blocks.iter().take(used).map(words_of);
