@@ -51,11 +51,11 @@ impl Accelerated for Search {
     fn cuda(&self, gpu: &Gpu, params: &[u8], _: &Inputs, leaves: Range<u64>, out: &mut [u8]) -> Result<(), ExecError> {
         let params = Self::parse(params)?;
         let range = cells(&params, &leaves);
-        let most = launch_cells(&params, &Template::new(&params)).min(range.end.saturating_sub(range.start));
+        let template = Template::new(&params);
+        let most = launch_cells(&params, &template).min(range.end.saturating_sub(range.start));
         if most == 0 {
             return Ok(());
         }
-        let template = Template::new(&params);
         let (segments_of, cells_of) =
             (gpu.function(Self::ID, "search_segments")?, gpu.function(Self::ID, "search_cells")?);
         // At most 2^19 segments and as many cells.

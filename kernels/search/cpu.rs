@@ -99,7 +99,7 @@ fn keep(score: Hash, nonce: u64, progress: &mut Progress) {
 mod wide {
     use super::super::lanes::compress;
     use super::super::template::{INITIAL, Template};
-    use super::super::vectors::{Eight, Sixteen, Vector};
+    use super::super::simd::{Eight, Sixteen, Vector};
     use super::{Progress, SEGMENT, keep, sha256};
 
     /// The candidates from `first` on, sixteen at a time.

@@ -20,10 +20,10 @@ mod accelerated;
 mod cpu;
 #[cfg(feature = "std")]
 mod lanes;
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+mod simd;
 #[cfg(feature = "std")]
 pub mod template;
-#[cfg(all(feature = "std", target_arch = "x86_64"))]
-mod vectors;
 
 pub use best::{Best, best_of};
 pub use params::{
