@@ -98,8 +98,8 @@ fn keep(score: Hash, nonce: u64, progress: &mut Progress) {
 #[cfg(target_arch = "x86_64")]
 mod wide {
     use super::super::lanes::compress;
-    use super::super::template::{INITIAL, Template};
     use super::super::simd::{Eight, Sixteen, Vector};
+    use super::super::template::{INITIAL, Template};
     use super::{Progress, SEGMENT, keep, sha256};
 
     /// The candidates from `first` on, sixteen at a time.
