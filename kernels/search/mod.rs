@@ -2,7 +2,7 @@
 //!
 //! A candidate is a message with a nonce written into it; its hash is SHA-256 of that, or of the digest of that once
 //! more. A cell covers 512 to 65,536 candidates in a row and holds the best of them and 16 bytes of a hash over what all
-//! of them gave, so that a cell is as hard to guess as it is to compute. There is no input. [`params`] says what a job
+//! of them gave, so that a cell is as hard to guess as it is to compute. There is no input. [`Params`] says what a job
 //! is made of; the layout of a cell is that of [`Cell`].
 //!
 //! On chain a segment of 512 candidates is a step; a cell of one segment is computed in one go.

@@ -33,7 +33,7 @@ pub const MAX_MESSAGE_BYTES: usize = 247;
 /// Bytes of the params before the message.
 pub const HEADER_BYTES: usize = 19;
 
-/// A search.
+/// A search. As bytes: little-endian, start u64, cells u64, flags u8, size u8, nonce_at u8, and then the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Params {
     /// The first nonce.
