@@ -24,3 +24,5 @@ pub mod escape_time;
 pub mod gemm_i8;
 #[path = "../mlp_i8/mod.rs"]
 pub mod mlp_i8;
+#[path = "../search/mod.rs"]
+pub mod search;

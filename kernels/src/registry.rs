@@ -2,7 +2,7 @@
 
 use crate::abi::{Describe, Geometry, Request, VerifierError};
 use crate::kernel::{Kernel, Read, cell_of, step_of};
-use crate::{escape_time::EscapeTime, gemm_i8::GemmI8, mlp_i8::MlpI8};
+use crate::{escape_time::EscapeTime, gemm_i8::GemmI8, mlp_i8::MlpI8, search::Search};
 
 macro_rules! registry {
     ($($kernel:ident),* $(,)?) => {
@@ -132,6 +132,7 @@ macro_rules! registry {
 registry! {
     EscapeTime,
     GemmI8,
+    Search,
     MlpI8,
 }
 

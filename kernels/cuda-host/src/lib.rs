@@ -3,8 +3,10 @@
 //! Nothing but tests depends on this crate, so whoever uses the kernels compiles no C++.
 
 mod mlp;
+mod search;
 
 pub use mlp::{Layer as MlpLayer, mlp_i8_largest, mlp_i8_layer};
+pub use search::search;
 
 unsafe extern "C" {
     fn host_escape_time(

@@ -177,7 +177,7 @@ fn open() -> Result<Cuda, Finding> {
 /// A job's params and its first two inputs, for each kernel: ragged in every dimension, and with extreme values.
 fn self_tests() -> Vec<(AnyKernel, Vec<u8>, [Vec<u8>; 2])> {
     use crate::mlp_i8::{Activation, Layer, Output};
-    use crate::{escape_time, gemm_i8, mlp_i8};
+    use crate::{escape_time, gemm_i8, mlp_i8, search};
     let image = escape_time::Params {
         width: 61,
         height: 37,
@@ -205,11 +205,18 @@ fn self_tests() -> Vec<(AnyKernel, Vec<u8>, [Vec<u8>; 2])> {
         let inputs = [random(samples.saturating_mul(1024), 3), random(weights.saturating_mul(1024), 4)];
         (AnyKernel::MlpI8, network.to_vec(), inputs)
     });
-    [
+    // Nonces that run into a third word and into the next block, hashed twice; then the plainest search there is.
+    let header = search::Params::of(&[0xa5; 130]);
+    let flags = search::DOUBLE | search::WIDE | search::REVERSED;
+    let searches = header.into_iter().flat_map(|plain| {
+        let double = search::Params { flags, start: u64::MAX >> 9, cells: 9, size: 1, nonce_at: 59, ..plain };
+        [double, search::Params { cells: 3, ..plain }]
+    });
+    let mut tests = vec![
         (AnyKernel::EscapeTime, image.to_bytes().to_vec(), [Vec::new(), Vec::new()]),
         (AnyKernel::GemmI8, product.to_bytes().to_vec(), [bytes(product.m, 1), bytes(product.n, 2)]),
-    ]
-    .into_iter()
-    .chain(network)
-    .collect()
+    ];
+    tests.extend(searches.map(|search| (AnyKernel::Search, search.to_bytes(), [Vec::new(), Vec::new()])));
+    tests.extend(network);
+    tests
 }
