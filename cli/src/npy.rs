@@ -112,15 +112,18 @@ fn missing(path: &Path, error: &std::io::Error) -> CliError {
     )
 }
 
-/// Writes bytes that are the elements of a matrix, little-endian, row by row, as an `.npy` file. `descr` is NumPy's
-/// name of the element type ("|i1", "<i4").
+/// Bytes that are the elements of an array in C order, little-endian, as an `.npy` file. `descr` is NumPy's name of the
+/// element type ("|i1", "<i4").
 ///
 /// # Errors
-/// A file that can't be written.
-pub fn write(path: &Path, descr: &str, rows: u32, columns: u32, elements: &[u8]) -> Result<()> {
+/// More dimensions than a header has room for.
+pub fn encode(descr: &str, shape: &[u64], elements: &[u8]) -> Result<Vec<u8>> {
     // Version 1.0: magic, version, length of the header, the header padded so that the data begin at a multiple of 64.
     const PREFIX: usize = 10;
-    let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({rows}, {columns}), }}");
+    let sides = shape.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    // A tuple of one has a comma behind it.
+    let comma = if shape.len() == 1 { "," } else { "" };
+    let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({sides}{comma}), }}");
     while !header.len().saturating_add(PREFIX).saturating_add(1).is_multiple_of(64) {
         header.push(' ');
     }
@@ -131,7 +134,15 @@ pub fn write(path: &Path, descr: &str, rows: u32, columns: u32, elements: &[u8])
     bytes.extend_from_slice(&length.to_le_bytes());
     bytes.extend_from_slice(header.as_bytes());
     bytes.extend_from_slice(elements);
-    write_file(path, &bytes)
+    Ok(bytes)
+}
+
+/// Writes bytes that are the elements of a matrix as an `.npy` file; see [`encode`].
+///
+/// # Errors
+/// A file that can't be written.
+pub fn write(path: &Path, descr: &str, rows: u32, columns: u32, elements: &[u8]) -> Result<()> {
+    write_file(path, &encode(descr, &[rows.into(), columns.into()], elements)?)
 }
 
 /// Writes a whole file: beside it first, then renamed, so that nobody sees half of it.
@@ -165,6 +176,18 @@ mod tests {
         write(&path, "|i1", 3, 4, &bytes).unwrap();
         assert_eq!(fs::read(&path).unwrap().len() % 64, 12, "the data begin at a multiple of 64");
         assert_eq!(read_int8(&path).unwrap(), Matrix { rows: 3, columns: 4, data });
+    }
+
+    #[test]
+    fn arrays_of_any_shape_are_numpys() {
+        for shape in [&[][..], &[5], &[2, 3], &[4, 1, 2]] {
+            let count = shape.iter().product::<u64>();
+            let elements: Vec<u8> = (0..count as u16).flat_map(u16::to_le_bytes).collect();
+            let bytes = encode("<u2", shape, &elements).unwrap();
+            let array = npyz::NpyFile::new(bytes.as_slice()).unwrap();
+            assert_eq!(array.shape(), shape);
+            assert_eq!(array.into_vec::<u16>().unwrap(), (0..count as u16).collect::<Vec<_>>());
+        }
     }
 
     #[test]

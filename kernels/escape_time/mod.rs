@@ -11,6 +11,8 @@ use crate::kernel::{Kernel, Read, uniform_cell};
 mod accelerated;
 #[cfg(feature = "std")]
 mod cpu;
+#[cfg(feature = "std")]
+mod handling;
 
 /// Pixels in a leaf.
 pub const PIXELS_PER_LEAF: u32 = 128;

@@ -19,6 +19,8 @@ mod accelerated;
 #[cfg(feature = "std")]
 mod cpu;
 #[cfg(feature = "std")]
+mod handling;
+#[cfg(feature = "std")]
 pub(crate) use accelerated::slice;
 
 /// Elements of C in a leaf.

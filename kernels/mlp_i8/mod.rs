@@ -36,6 +36,8 @@ mod accelerated;
 #[cfg(feature = "std")]
 mod cpu;
 #[cfg(feature = "std")]
+mod handling;
+#[cfg(feature = "std")]
 pub mod import;
 #[cfg(feature = "std")]
 mod plan;

@@ -19,6 +19,8 @@ mod accelerated;
 #[cfg(feature = "std")]
 mod cpu;
 #[cfg(feature = "std")]
+mod handling;
+#[cfg(feature = "std")]
 mod lanes;
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 mod simd;

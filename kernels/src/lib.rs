@@ -12,6 +12,8 @@
 pub mod abi;
 #[cfg(feature = "std")]
 pub mod executor;
+#[cfg(feature = "std")]
+pub mod handling;
 pub mod hash;
 pub mod kernel;
 pub mod merkle;

@@ -125,6 +125,12 @@ macro_rules! registry {
             pub(crate) fn accelerated(self) -> &'static dyn crate::executor::Accelerated {
                 match self { $(Self::$kernel => &$kernel,)* }
             }
+
+            /// The kernel in the hands of workers and renters.
+            #[cfg(feature = "std")]
+            pub fn handling(self) -> &'static dyn crate::handling::Handling {
+                match self { $(Self::$kernel => &$kernel,)* }
+            }
         }
     };
 }

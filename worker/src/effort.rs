@@ -9,32 +9,15 @@ use std::{
 };
 
 use assay_client::answer::geometry;
-use assay_kernels::{
-    escape_time::{self, EscapeTime},
-    executor::{Backend, Inputs},
-    gemm_i8::{self, GemmI8},
-    kernel::Kernel,
-    registry,
-};
+use assay_kernels::{executor::Backend, registry::AnyKernel};
 use assay_settlement::JobTerms;
 
 /// A measurement counts once it took this long; shorter ones mostly measure how a device is started.
 const LONG_ENOUGH: Duration = Duration::from_millis(50);
-/// Rows of the largest test image, and rows and columns of the largest test product.
-const LARGEST: u32 = 4_096;
-/// Pixels along a row of the test image, and its iterations.
-const IMAGE_WIDTH: u32 = 512;
-const IMAGE_ITERATIONS: u32 = 1_024;
-/// Terms of an element of the test product.
-const PRODUCT_DEPTH: u32 = 1_024;
 
-/// Work of one cell of cost 1: iterations or multiplications at most. None for a kernel that is not known here.
+/// Work of one cell of cost 1, in the kernel's own units. None for a kernel that is not known here.
 pub fn cell_work(kernel: u16, params: &[u8]) -> Option<u64> {
-    match kernel {
-        EscapeTime::ID => Some(u64::from(EscapeTime::parse(params).ok()?.max_iter)),
-        GemmI8::ID => Some(u64::from(GemmI8::parse(params).ok()?.k)),
-        _ => None,
-    }
+    AnyKernel::from_id(kernel).ok()?.handling().work_of_cost_one(params).ok()
 }
 
 /// Work of leaves of a job: their cells by cost, times [`cell_work`]. None for unknown kernels and leaves.
@@ -80,8 +63,7 @@ impl Speeds {
     /// Measures a backend with growing jobs of each kernel. A kernel that it fails on has no speed. Blocking; about a
     /// second.
     pub fn measure(backend: &dyn Backend) -> Self {
-        let kernels = [EscapeTime::ID, GemmI8::ID];
-        kernels.into_iter().filter_map(|kernel| Some((kernel, measure(backend, kernel)?))).collect()
+        AnyKernel::ALL.iter().filter_map(|kernel| Some((kernel.id(), measure(backend, *kernel)?))).collect()
     }
 
     /// Seconds that a shard takes, rounded up; None where the kernel's speed is not known.
@@ -103,50 +85,37 @@ impl Speeds {
     }
 }
 
-/// Params and inputs of a test job with `rows` rows.
-fn test_job(kernel: u16, rows: u32) -> Option<(Vec<u8>, Vec<u8>)> {
-    match kernel {
-        EscapeTime::ID => {
-            // All of it inside the set, where every pixel takes all iterations.
-            let (width, max_iter) = (IMAGE_WIDTH, IMAGE_ITERATIONS);
-            let image = escape_time::Params { width, height: rows, max_iter, x0: 0, y0: 0, step: 1 };
-            Some((image.to_bytes().to_vec(), Vec::new()))
-        }
-        GemmI8::ID => {
-            let product = gemm_i8::Params { m: rows, n: rows, k: PRODUCT_DEPTH };
-            let bytes = u64::from(rows).checked_mul(product.row_bytes())?;
-            Some((product.to_bytes().to_vec(), vec![3; usize::try_from(bytes).ok()?]))
-        }
-        _ => None,
-    }
-}
-
-fn measure(backend: &dyn Backend, kernel: u16) -> Option<u64> {
-    let mut rows = 16u32;
-    loop {
-        let (params, input) = test_job(kernel, rows)?;
-        let geometry = registry::geometry(kernel, &params).ok()?;
+fn measure(backend: &dyn Backend, kernel: AnyKernel) -> Option<u64> {
+    let mut speed = None;
+    for size in 0.. {
+        let Some(job) = kernel.handling().trial(size) else { break };
+        let geometry = kernel.geometry(&job.params).ok()?;
         let leaves = geometry.leaves()?;
-        let work = geometry.weight_before(leaves)?.checked_mul(cell_work(kernel, &params)?)?;
-        let inputs = if input.is_empty() { Inputs::default() } else { Inputs { inputs: [&input, &input, &[], &[]] } };
+        let work = geometry.weight_before(leaves)?.checked_mul(cell_work(kernel.id(), &job.params)?)?;
         let started = Instant::now();
         // What a panic left of the backend shows in its self-test.
-        catch_unwind(AssertUnwindSafe(|| backend.run(kernel, &params, &inputs, 0..leaves))).ok()?.ok()?;
+        let ran = || backend.run(kernel.id(), &job.params, &job.inputs(), 0..leaves);
+        catch_unwind(AssertUnwindSafe(ran)).ok()?.ok()?;
         let took = started.elapsed();
-        if took >= LONG_ENOUGH || rows >= LARGEST {
-            let micros = took.as_micros().max(1);
-            let per_second = u128::from(work).checked_mul(1_000_000)?.checked_div(micros)?;
-            return u64::try_from(per_second).ok().map(|speed| speed.max(1));
+        let per_second = u128::from(work).checked_mul(1_000_000)?.checked_div(took.as_micros().max(1))?;
+        speed = u64::try_from(per_second).ok().map(|speed| speed.max(1));
+        if took >= LONG_ENOUGH {
+            break;
         }
-        rows = rows.saturating_mul(2);
     }
+    speed
 }
 
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "test code")]
 mod tests {
     use super::*;
-    use assay_kernels::executor::Cpu;
+    use assay_kernels::{
+        executor::Cpu,
+        gemm_i8::{self, GemmI8},
+        kernel::Kernel,
+        registry,
+    };
     use assay_settlement::CostClass;
     use bytemuck::Zeroable;
 
@@ -182,6 +151,6 @@ mod tests {
     fn a_processor_has_a_speed_for_every_kernel() {
         let speeds = Speeds::measure(&Cpu);
         assert!(speeds.seconds(&product(), 0).is_some());
-        assert_eq!(speeds.0.len(), registry::AnyKernel::ALL.len());
+        assert_eq!(speeds.0.len(), AnyKernel::ALL.len());
     }
 }

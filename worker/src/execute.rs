@@ -10,10 +10,9 @@ use std::{
 
 use assay_client::answer::{InputTrees, ShardTree, geometry};
 use assay_kernels::{
-    abi::Geometry,
-    escape_time::EscapeTime,
-    executor::{Backend, ExecError, Inputs, reference_cell, reference_leaf},
-    kernel::Kernel,
+    abi::{Geometry, SOURCE_LEAVES},
+    executor::{self, Backend, ExecError, Inputs, Leaves, reference_cell_after},
+    registry::{self, AnyKernel},
 };
 use assay_settlement::JobTerms;
 use rand::Rng;
@@ -54,11 +53,35 @@ pub(crate) fn run(
     }
 }
 
-/// One cell by the reference.
-pub(crate) fn reference(terms: &JobTerms, inputs: &InputTrees, leaf: u64, cell: u32) -> Result<Vec<u8>> {
+/// One cell by the reference, from the earlier leaves of `result` that it reads, right or wrong: what the judge would make
+/// of it.
+pub(crate) fn reference(
+    terms: &JobTerms,
+    inputs: &InputTrees,
+    result: &ShardTree,
+    leaf: u64,
+    cell: u32,
+) -> Result<Vec<u8>> {
+    let failed = |error: ExecError| WorkerError::Backend { why: error.to_string(), broken: false };
+    let mut earlier = Leaves::new();
+    for leaf in leaves_read(terms, leaf, cell)? {
+        let bytes = result.leaf(leaf).ok_or_else(|| WorkerError::Internal("a leaf of another shard".to_owned()))?;
+        earlier.insert(leaf, bytes.to_vec());
+    }
     let inputs = Inputs { inputs: inputs.slices() };
-    reference_cell(terms.kernel_id, terms.params(), &inputs, leaf, cell)
-        .map_err(|error| WorkerError::Backend { why: error.to_string(), broken: false })
+    reference_cell_after(terms.kernel_id, terms.params(), &inputs, &earlier, leaf, cell).map_err(failed)
+}
+
+/// The earlier leaves that a cell reads.
+pub(crate) fn leaves_read(terms: &JobTerms, leaf: u64, cell: u32) -> Result<Vec<u64>> {
+    let mut leaves = Vec::new();
+    registry::reads(terms.kernel_id, terms.params(), leaf, cell, &mut |read| {
+        if read.source == SOURCE_LEAVES {
+            leaves.extend(read.start..read.start.saturating_add(read.count));
+        }
+    })
+    .map_err(|error| WorkerError::Internal(error.text().to_owned()))?;
+    Ok(leaves)
 }
 
 /// Bytes of a cell inside its leaf.
@@ -68,7 +91,7 @@ pub(crate) fn cell_of<'a>(geometry: &Geometry, leaf: u64, cell: u32, bytes: &'a 
     bytes.get(from..from.checked_add(width)?)
 }
 
-/// Whether a cell of a result is what the reference computes.
+/// Whether a cell of a result is what the reference computes from what lies before it in that result.
 pub(crate) fn cell_is_right(
     terms: &JobTerms,
     inputs: &InputTrees,
@@ -78,7 +101,7 @@ pub(crate) fn cell_is_right(
 ) -> Result<bool> {
     let geometry = geometry(terms);
     let ours = result.leaf(leaf).and_then(|bytes| cell_of(&geometry, leaf, cell, bytes));
-    Ok(ours == Some(reference(terms, inputs, leaf, cell)?.as_slice()))
+    Ok(ours == Some(reference(terms, inputs, result, leaf, cell)?.as_slice()))
 }
 
 /// Computes the first, the last and some random cells again by the reference.
@@ -100,38 +123,21 @@ fn self_check(terms: &JobTerms, inputs: &InputTrees, result: &ShardTree, index: 
     Ok(())
 }
 
-/// A small known job on the backend: it must equal the reference bit for bit.
+/// Small jobs of every kernel on the backend: they must equal the reference bit for bit.
 ///
 /// # Errors
 /// [`WorkerError::Backend`], broken.
 pub(crate) fn self_test(backend: &dyn Backend) -> Result<()> {
-    let broken = |why: String| WorkerError::Backend { why, broken: true };
-    let mut params = Vec::new();
-    for value in [48u32, 32, 64] {
-        params.extend_from_slice(&value.to_le_bytes());
+    let broken = |kernel: &AnyKernel, why: &str| WorkerError::Backend {
+        why: format!("self-test of {}: {why}", kernel.name()),
+        broken: true,
+    };
+    for kernel in AnyKernel::ALL {
+        catch_unwind(AssertUnwindSafe(|| executor::check(backend, *kernel)))
+            .map_err(|_| broken(kernel, "it panicked"))?
+            .map_err(|why| broken(kernel, &why))?;
     }
-    // The plane from -2.25 and -1 in steps of 1/16, in Q4.28.
-    for value in [-603_979_776i64, -268_435_456, 16_777_216] {
-        params.extend_from_slice(&value.to_le_bytes());
-    }
-    let told = |error: ExecError| broken(format!("self-test: {error}"));
-    let leaves = assay_kernels::registry::geometry(EscapeTime::ID, &params)
-        .ok()
-        .and_then(|geometry| geometry.leaves())
-        .ok_or_else(|| broken("self-test: its job is not one".to_owned()))?;
-    let inputs = Inputs::default();
-    let ours = catch_unwind(AssertUnwindSafe(|| backend.run(EscapeTime::ID, &params, &inputs, 0..leaves)))
-        .map_err(|_| broken("it panicked in its self-test".to_owned()))?
-        .map_err(told)?;
-    let mut expected = Vec::new();
-    for leaf in 0..leaves {
-        expected.extend(reference_leaf(EscapeTime::ID, &params, &inputs, leaf).map_err(told)?);
-    }
-    if ours == expected {
-        Ok(())
-    } else {
-        Err(broken("it failed its self-test: other bytes than the reference's".to_owned()))
-    }
+    Ok(())
 }
 
 /// How long a computation may go on.
@@ -165,8 +171,18 @@ impl Limits {
     }
 }
 
+/// Leaves that have to be computed in one go, as they read each other: the backend would compute them again for every run
+/// that begins between them. 1 where no leaf reads another.
+fn inseparable(terms: &JobTerms) -> u64 {
+    if terms.classes().iter().all(|class| class.stage == 0) {
+        return 1;
+    }
+    // Shards are cut between them, so they begin with the shard's first leaf.
+    registry::geometry(terms.kernel_id, terms.params()).map_or(u64::MAX, |geometry| geometry.shard_align.max(1))
+}
+
 /// Computes leaves run by run, with a look at the limits between runs. A run takes about [`RUN`] as the speeds say, and
-/// its length follows what it takes in truth. Blocking.
+/// its length follows what it takes in truth; it ends only where leaves that read each other do. Blocking.
 fn run_by_run(
     backend: &dyn Backend,
     speeds: &Speeds,
@@ -184,11 +200,13 @@ fn run_by_run(
         let why = format!("not enough memory for {total} bytes of result");
         return Err(WorkerError::Backend { why, broken: false });
     }
+    let together = inseparable(terms);
     let mut at = leaves.start;
     let started = Instant::now();
     while at < leaves.end {
         limits.check(started, Instant::now(), at.saturating_sub(leaves.start), all)?;
-        let to = at.saturating_add(length).min(leaves.end);
+        let whole = length.checked_next_multiple_of(together).unwrap_or(u64::MAX);
+        let to = at.saturating_add(whole).min(leaves.end);
         let began = Instant::now();
         let piece = run(backend, terms, inputs, at..to)?;
         bytes.extend_from_slice(&piece);
@@ -288,10 +306,11 @@ pub(crate) fn tree(
 
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "test code")]
-mod tests {
+pub(crate) mod tests {
     use super::*;
-    use assay_kernels::{escape_time, executor::Cpu, registry};
-    use assay_settlement::CostClass;
+    use assay_client::answer::InputData;
+    use assay_kernels::{escape_time, executor::Cpu, handling::Trial};
+    use assay_settlement::{CostClass, InputTree};
     use bytemuck::Zeroable;
     use std::sync::Mutex;
 
@@ -317,25 +336,39 @@ mod tests {
         }
     }
 
-    fn image() -> JobTerms {
-        let params =
-            escape_time::Params { width: 64, height: 64, max_iter: 20, x0: 0, y0: 0, step: 1 << 20 }.to_bytes();
-        let geometry = registry::geometry(EscapeTime::ID, &params).unwrap();
+    /// The terms of a job in one shard, and its inputs.
+    pub(crate) fn terms_of(kernel: AnyKernel, job: &Trial) -> (JobTerms, InputTrees) {
+        let geometry = kernel.geometry(&job.params).unwrap();
         let mut terms = JobTerms::zeroed();
-        (terms.kernel_id, terms.params_len, terms.classes) = (EscapeTime::ID, u16::try_from(params.len()).unwrap(), 1);
-        terms.params[..params.len()].copy_from_slice(&params);
-        terms.class[0] = bytemuck::cast::<_, CostClass>(geometry.class[0]);
+        (terms.kernel_id, terms.params_len) = (kernel.id(), u16::try_from(job.params.len()).unwrap());
+        terms.params[..job.params.len()].copy_from_slice(&job.params);
+        (terms.classes, terms.inputs) = (u8::try_from(geometry.classes).unwrap(), geometry.inputs);
+        terms.class = geometry.class.map(bytemuck::cast::<_, CostClass>);
         terms.leaves = geometry.leaves().unwrap();
-        terms
+        (terms.shard_leaves, terms.shards) = (terms.leaves, 1);
+        let used = job.inputs.iter().filter(|input| !input.is_empty());
+        let inputs: Vec<InputData> = used.map(|input| InputData::new(input.clone()).unwrap()).collect();
+        for (to, from) in terms.input.iter_mut().zip(&inputs) {
+            *to = InputTree { root: from.root(), bytes: from.bytes().len() as u64 };
+        }
+        let inputs = InputTrees::new(&terms, inputs).unwrap();
+        (terms, inputs)
+    }
+
+    fn image() -> JobTerms {
+        let image = escape_time::Params { width: 64, height: 64, max_iter: 20, x0: 0, y0: 0, step: 1 << 20 };
+        terms_of(AnyKernel::EscapeTime, &Trial::new(image.to_bytes(), [])).0
     }
 
     fn compute(stop_in: usize) -> (Result<Vec<u8>>, Vec<Range<u64>>) {
-        let terms = image();
+        compute_of(&image(), &InputTrees::default(), stop_in)
+    }
+
+    fn compute_of(terms: &JobTerms, inputs: &InputTrees, stop_in: usize) -> (Result<Vec<u8>>, Vec<Range<u64>>) {
         let recorder = Recorder { runs: Mutex::default(), stop: CancellationToken::new(), stop_in };
         let limits = Limits { stop: recorder.stop.clone(), until: None };
         // No speed is known: it begins with one leaf.
-        let (speeds, inputs) = (Speeds::default(), InputTrees::default());
-        let bytes = run_by_run(&recorder, &speeds, &terms, &inputs, 0..terms.leaves, &limits);
+        let bytes = run_by_run(&recorder, &Speeds::default(), terms, inputs, 0..terms.leaves, &limits);
         (bytes, recorder.runs.into_inner().unwrap())
     }
 
@@ -354,6 +387,79 @@ mod tests {
         // Stopped in its last run it is complete.
         let (bytes, _) = compute(compute(0).1.len());
         assert_eq!(bytes.unwrap(), whole);
+    }
+
+    #[test]
+    fn leaves_that_read_each_other_are_computed_in_one_go() {
+        let mut staged = 0;
+        for kernel in AnyKernel::ALL {
+            for job in kernel.handling().checks() {
+                let geometry = kernel.geometry(&job.params).unwrap();
+                if geometry.used_classes().iter().all(|class| class.stage == 0) {
+                    continue;
+                }
+                staged += 1;
+                let (terms, inputs) = terms_of(*kernel, &job);
+                let (bytes, runs) = compute_of(&terms, &inputs, 0);
+                let whole = Cpu.run(kernel.id(), &job.params, &job.inputs(), 0..terms.leaves).unwrap();
+                assert_eq!(bytes.unwrap(), whole);
+                assert!(runs.len() > 1, "there is something to separate");
+                assert!(runs.iter().all(|run| run.start % geometry.shard_align == 0));
+            }
+        }
+        assert!(staged > 0);
+    }
+
+    /// A cell is judged by what lies before it in the same result: a later one may be right for a wrong earlier one.
+    #[test]
+    fn cells_are_right_for_what_was_committed_before_them() {
+        let kernel = AnyKernel::ALL.iter().find(|kernel| kernel.describe().stages > 1).unwrap();
+        let job = kernel.handling().checks().remove(0);
+        let (terms, inputs) = terms_of(*kernel, &job);
+        let geometry = geometry(&terms);
+        let mut bytes = Cpu.run(kernel.id(), &job.params, &job.inputs(), 0..terms.leaves).unwrap();
+        let later = (0..terms.leaves).find(|leaf| !leaves_read(&terms, *leaf, 0).unwrap().is_empty()).unwrap();
+        let earlier = leaves_read(&terms, later, 0).unwrap()[0];
+        let at = |leaf: u64| usize::try_from(geometry.bytes_before(leaf).unwrap()).unwrap();
+        let tree = |bytes: &[u8]| {
+            let key = Pubkey::new_from_array([7; 32]);
+            ShardTree::new(&terms, 0, &key, &key, bytes.to_vec()).unwrap()
+        };
+        let is_right = |bytes: &[u8], leaf| cell_is_right(&terms, &inputs, &tree(bytes), leaf, 0).unwrap();
+        assert!(is_right(&bytes, earlier) && is_right(&bytes, later));
+        // Poison every sum of the leaf, then make the later cell what it is for that.
+        let poisoned = geometry.leaf_span(earlier).unwrap();
+        for sum in 0..usize::try_from(poisoned.bytes).unwrap() / 4 {
+            bytes[at(earlier) + sum * 4..][..4].copy_from_slice(&0x4000_0000i32.to_le_bytes());
+        }
+        assert!(!is_right(&bytes, earlier) && !is_right(&bytes, later));
+        let cell = reference(&terms, &inputs, &tree(&bytes), later, 0).unwrap();
+        bytes[at(later)..][..cell.len()].copy_from_slice(&cell);
+        assert!(!is_right(&bytes, earlier) && is_right(&bytes, later));
+    }
+
+    /// A backend that gets a kernel wrong does not work at all.
+    #[test]
+    fn the_self_test_is_of_every_kernel() {
+        struct Wrong(u16);
+        impl Backend for Wrong {
+            fn name(&self) -> String {
+                "wrong".to_owned()
+            }
+
+            fn run(&self, kernel: u16, params: &[u8], inputs: &Inputs, of: Range<u64>) -> Result<Vec<u8>, ExecError> {
+                let mut bytes = Cpu.run(kernel, params, inputs, of)?;
+                if kernel == self.0 {
+                    bytes[0] ^= 1;
+                }
+                Ok(bytes)
+            }
+        }
+        self_test(&Cpu).unwrap();
+        for kernel in AnyKernel::ALL {
+            let error = self_test(&Wrong(kernel.id())).unwrap_err();
+            assert!(error.to_string().contains(kernel.name()), "{error}");
+        }
     }
 
     #[test]

@@ -132,9 +132,12 @@ pub struct WatchKeys {
 pub struct Fetch {
     /// Address of the job
     pub job: Pubkey,
-    /// File to write: .png for an image, .npy for a product
+    /// File to write: .png for a picture, .npy for an array, .bin for bytes as they are
     #[arg(long, short = 'o', value_name = "FILE")]
     pub out: PathBuf,
+    /// What of the result, by name. raw: all bytes as they were committed. A wrong name lists what there is. Default: what most want
+    #[arg(long, value_name = "NAME")]
+    pub part: Option<String>,
 }
 
 /// `assay job submit`

@@ -15,12 +15,13 @@ use crate::{
     console::Console,
     context::Context,
     error::{CliError, Exit, Result},
+    job::file::Made,
     localnet::{DECIMALS, start_chain},
-    npy, picture, provider, stopped,
+    npy, provider, stopped,
     store::{Store, StoreOptions},
     view,
 };
-use assay_kernels::escape_time::Params;
+use assay_kernels::{escape_time::Params, registry::AnyKernel};
 use display::Display;
 use jobs::{Ended, Submitted, Task};
 use parties::{Daemons, Parties};
@@ -317,6 +318,8 @@ fn write_matrices(folder: &Path, seed: u64, size: u32) -> Result<[npy::Matrix<i8
 }
 
 fn write_results(folder: &Path, params: &Params, image: &[u8], size: u32, product: &[u8]) -> Result<()> {
-    npy::write_file(&folder.join("picture.png"), &picture::png(params, image)?)?;
+    let params = params.to_bytes();
+    let picture = Made { kernel: AnyKernel::EscapeTime, params: &params };
+    npy::write_file(&folder.join("picture.png"), &picture.encode(&picture.part(None)?, image)?)?;
     npy::write(&folder.join("product.npy"), "<i4", size, size, product)
 }

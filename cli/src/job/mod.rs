@@ -5,6 +5,7 @@ pub mod challenge;
 pub mod deliver;
 pub mod end;
 pub mod fetch;
+pub mod file;
 pub mod name;
 pub mod results;
 pub mod status;

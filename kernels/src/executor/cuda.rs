@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use cudarc::driver::{CudaContext, sys};
 
-use super::{Backend, ExecError, Gpu, Inputs, cuda_sources, prepare, reference_job};
+use super::{Backend, ExecError, Gpu, Inputs, check, cuda_sources, prepare};
 use crate::registry::AnyKernel;
 
 /// The oldest driver that takes the committed PTX, as CUDA counts versions: 12.0.
@@ -60,26 +60,14 @@ impl Cuda {
 
     /// Small jobs of every kernel against the reference.
     fn self_test(&self) -> Result<(), Finding> {
-        for (kernel, params, inputs) in self_tests() {
-            let [a, b] = &inputs;
-            let inputs = Inputs { inputs: [a, b, &[], &[]] };
-            let failed = |error: ExecError| {
+        AnyKernel::ALL.iter().try_for_each(|kernel| {
+            check(self, *kernel).map_err(|why| {
                 Finding::new(
-                    format!("{} can't run the self-test of {}: {error}", self.name, kernel.name()),
-                    "check the card with nvidia-smi and its log of Xid errors",
-                )
-            };
-            let leaves = kernel.geometry(&params).ok().and_then(|geometry| geometry.leaves()).unwrap_or(0);
-            let expected = reference_job(kernel.id(), &params, &inputs).map_err(failed)?;
-            let expected: Vec<u8> = expected.into_values().flatten().collect();
-            if self.run(kernel.id(), &params, &inputs, 0..leaves).map_err(failed)? != expected {
-                return Err(Finding::new(
-                    format!("{} computes wrong results: the self-test of {} differs", self.name, kernel.name()),
+                    format!("{}: the self-test of {} failed: {why}", self.name, kernel.name()),
                     "don't use this card; check it with nvidia-smi and its log of Xid errors",
-                ));
-            }
-        }
-        Ok(())
+                )
+            })
+        })
     }
 }
 
@@ -172,51 +160,4 @@ fn open() -> Result<Cuda, Finding> {
     let gpu = Gpu::open(0, cuda_sources()).map_err(failed)?;
     let name = gpu.name().map_err(failed)?;
     Ok(Cuda { gpu: Mutex::new(Some(gpu)), name })
-}
-
-/// A job's params and its first two inputs, for each kernel: ragged in every dimension, and with extreme values.
-fn self_tests() -> Vec<(AnyKernel, Vec<u8>, [Vec<u8>; 2])> {
-    use crate::mlp_i8::{Activation, Layer, Output};
-    use crate::{escape_time, gemm_i8, mlp_i8, search};
-    let image = escape_time::Params {
-        width: 61,
-        height: 37,
-        max_iter: 500,
-        x0: -(2 << escape_time::FRACTION_BITS),
-        y0: -(5 << (escape_time::FRACTION_BITS - 2)),
-        step: 13_191_017,
-    };
-    let product = gemm_i8::Params { m: 67, n: 70, k: 1027 };
-    // Values from a linear congruential generator; its extremes are forced into the first bytes.
-    let random = |len: u64, seed: u64| {
-        let mut state = seed;
-        (0..len)
-            .map(|i| {
-                state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
-                if i < 512 { 0x80 } else { state.to_le_bytes()[7] }
-            })
-            .collect::<Vec<u8>>()
-    };
-    let bytes = |rows: u32, seed: u64| random(u64::from(rows).saturating_mul(product.row_bytes()), seed);
-    let layer = |width, activation| Layer { width, multiplier: 0x5a82_799a, shift: 9, activation };
-    let layers = [layer(130, Activation::Relu), layer(67, Activation::None), Layer::last(11)];
-    let network = mlp_i8::Params::new(70, 2, Output::Argmax, 129, &layers).ok().map(|network| {
-        let (samples, weights) = network.input_chunks();
-        let inputs = [random(samples.saturating_mul(1024), 3), random(weights.saturating_mul(1024), 4)];
-        (AnyKernel::MlpI8, network.to_vec(), inputs)
-    });
-    // Nonces that run into a third word and into the next block, hashed twice; then the plainest search there is.
-    let header = search::Params::of(&[0xa5; 130]);
-    let flags = search::DOUBLE | search::WIDE | search::REVERSED;
-    let searches = header.into_iter().flat_map(|plain| {
-        let double = search::Params { flags, start: u64::MAX >> 9, cells: 9, size: 1, nonce_at: 59, ..plain };
-        [double, search::Params { cells: 3, ..plain }]
-    });
-    let mut tests = vec![
-        (AnyKernel::EscapeTime, image.to_bytes().to_vec(), [Vec::new(), Vec::new()]),
-        (AnyKernel::GemmI8, product.to_bytes().to_vec(), [bytes(product.m, 1), bytes(product.n, 2)]),
-    ];
-    tests.extend(searches.map(|search| (AnyKernel::Search, search.to_bytes(), [Vec::new(), Vec::new()])));
-    tests.extend(network);
-    tests
 }

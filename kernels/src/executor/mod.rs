@@ -9,8 +9,8 @@ use core::ops::Range;
 pub use cuda::{Cuda, Finding};
 pub use gpu::{Buffer, Function, Gpu, Launch};
 pub use reference::{
-    Leaves, open_reads, open_reads_after, open_step_reads, reference_cell, reference_cell_after, reference_job,
-    reference_leaf,
+    Leaves, open_reads, open_reads_after, open_step_reads, open_step_reads_after, reference_cell, reference_cell_after,
+    reference_job, reference_leaf,
 };
 
 use crate::abi::{Geometry, MAX_INPUTS, ParamError, VerifierError};
@@ -142,6 +142,23 @@ pub fn best() -> (Box<dyn Backend>, Option<Finding>) {
         Ok(cuda) => (Box::new(cuda), None),
         Err(finding) => (Box::new(Cpu), Some(finding)),
     }
+}
+
+/// Has a backend compute a kernel's small jobs, which must come out as the reference's.
+///
+/// # Errors
+/// What failed or came out otherwise, in words.
+pub fn check(backend: &dyn Backend, kernel: AnyKernel) -> Result<(), String> {
+    for job in kernel.handling().checks() {
+        let told = |error: ExecError| error.to_string();
+        let expected = reference_job(kernel.id(), &job.params, &job.inputs()).map_err(told)?;
+        let leaves = expected.len() as u64;
+        let expected: Vec<u8> = expected.into_values().flatten().collect();
+        if backend.run(kernel.id(), &job.params, &job.inputs(), 0..leaves).map_err(told)? != expected {
+            return Err("other bytes than the reference's".to_owned());
+        }
+    }
+    Ok(())
 }
 
 /// Checks what [`Accelerated`] relies on and makes room for the result.

@@ -49,15 +49,18 @@ pub fn open_reads_after<'a>(
 /// What a cell reads, leaf by leaf.
 fn reads_of(kernel: AnyKernel, params: &[u8], leaf: u64, cell: u32) -> Result<Vec<Read>, ExecError> {
     let mut reads = Vec::new();
-    kernel.reads(params, leaf, cell, &mut |read| {
-        if read.source == SOURCE_LEAVES {
-            let leaves = read.start..read.start.saturating_add(read.count);
-            reads.extend(leaves.map(|start| Read { start, count: 1, ..read }));
-        } else {
-            reads.push(read);
-        }
-    })?;
+    kernel.reads(params, leaf, cell, &mut |read| leaf_by_leaf(read, &mut reads))?;
     Ok(reads)
+}
+
+/// Notes a run; one of leaves as so many of a leaf each.
+fn leaf_by_leaf(read: Read, reads: &mut Vec<Read>) {
+    if read.source == SOURCE_LEAVES {
+        let leaves = read.start..read.start.saturating_add(read.count);
+        reads.extend(leaves.map(|start| Read { start, count: 1, ..read }));
+    } else {
+        reads.push(read);
+    }
 }
 
 /// Everything that step `step` of a cell reads, likewise.
@@ -72,9 +75,26 @@ pub fn open_step_reads<'a>(
     cell: u32,
     step: u64,
 ) -> Result<Vec<(Read, &'a [u8])>, ExecError> {
+    open_step_reads_after(kernel, params, inputs, &NO_LEAVES, leaf, cell, step)
+}
+
+/// [`open_step_reads`] of a cell that may read earlier leaves.
+///
+/// # Errors
+/// As [`open_reads_after`].
+pub fn open_step_reads_after<'a>(
+    kernel: u16,
+    params: &[u8],
+    inputs: &Inputs<'a>,
+    earlier: &'a Leaves,
+    leaf: u64,
+    cell: u32,
+    step: u64,
+) -> Result<Vec<(Read, &'a [u8])>, ExecError> {
+    let kernel = AnyKernel::from_id(kernel)?;
     let mut reads = Vec::new();
-    AnyKernel::from_id(kernel)?.step_reads(params, leaf, cell, step, &mut |read| reads.push(read))?;
-    with_bytes(reads, inputs, &NO_LEAVES)
+    kernel.step_reads(params, leaf, cell, step, &mut |read| leaf_by_leaf(read, &mut reads))?;
+    with_bytes(reads, inputs, earlier)
 }
 
 fn with_bytes<'a>(
@@ -108,7 +128,7 @@ pub fn reference_cell(kernel: u16, params: &[u8], inputs: &Inputs, leaf: u64, ce
 }
 
 /// One cell by the reference, from earlier leaves as somebody committed them, right or wrong: what the chain would make
-/// of it. Of kernels that have their cells computed in one go.
+/// of it.
 ///
 /// # Errors
 /// As [`open_reads_after`].
@@ -121,12 +141,27 @@ pub fn reference_cell_after(
     cell: u32,
 ) -> Result<Vec<u8>, ExecError> {
     let any = AnyKernel::from_id(kernel)?;
+    let steps = any.steps(params)?;
     let mut out = vec![0; MAX_CELL_BYTES as usize];
-    let writer = RequestWriter::new(Op::Cell, kernel, params, leaf, cell);
-    let reads = open_reads_after(kernel, params, inputs, earlier, leaf, cell)?;
-    let len = ask(writer, reads, |request| any.cell(request, &mut out))?;
-    out.truncate(len);
-    Ok(out)
+    if steps <= 1 {
+        let writer = RequestWriter::new(Op::Cell, kernel, params, leaf, cell);
+        let reads = open_reads_after(kernel, params, inputs, earlier, leaf, cell)?;
+        let len = ask(writer, reads, |request| any.cell(request, &mut out))?;
+        out.truncate(len);
+        return Ok(out);
+    }
+    let mut state = [0; STEP_STATE_BYTES];
+    for step in 0..steps {
+        let writer = RequestWriter::step(kernel, params, leaf, cell, step, &state);
+        let reads = open_step_reads_after(kernel, params, inputs, earlier, leaf, cell, step)?;
+        let len = ask(writer, reads, |request| any.step(request, &mut out))?;
+        match out.get(..len).and_then(<[u8]>::split_first) {
+            Some((&STEP_DONE, cell)) => return Ok(cell.to_vec()),
+            Some((_, next)) => state = next.try_into().map_err(|_| VerifierError::Truncated)?,
+            None => return Err(VerifierError::Truncated.into()),
+        }
+    }
+    Err(VerifierError::NoSuchStep.into())
 }
 
 /// One cell; earlier leaves that it reads are taken from `earlier`, or computed and put there.
@@ -140,30 +175,14 @@ fn cell_after(
 ) -> Result<Vec<u8>, ExecError> {
     let any = AnyKernel::from_id(kernel)?;
     check_inputs(&any.geometry(params)?, inputs)?;
-    let steps = any.steps(params)?;
-    if steps <= 1 {
-        for read in reads_of(any, params, leaf, cell)? {
-            // A leaf at or behind its own reader's would never end; no kernel reads one, and no chain would open it.
-            if read.source == SOURCE_LEAVES && read.start < leaf && !earlier.contains_key(&read.start) {
-                let bytes = leaf_after(kernel, params, inputs, earlier, read.start)?;
-                earlier.insert(read.start, bytes);
-            }
-        }
-        return reference_cell_after(kernel, params, inputs, earlier, leaf, cell);
-    }
-    let mut out = vec![0; MAX_CELL_BYTES as usize];
-    let mut state = [0; STEP_STATE_BYTES];
-    for step in 0..steps {
-        let writer = RequestWriter::step(kernel, params, leaf, cell, step, &state);
-        let reads = open_step_reads(kernel, params, inputs, leaf, cell, step)?;
-        let len = ask(writer, reads, |request| any.step(request, &mut out))?;
-        match out.get(..len).and_then(<[u8]>::split_first) {
-            Some((&STEP_DONE, cell)) => return Ok(cell.to_vec()),
-            Some((_, next)) => state = next.try_into().map_err(|_| VerifierError::Truncated)?,
-            None => return Err(VerifierError::Truncated.into()),
+    for read in reads_of(any, params, leaf, cell)? {
+        // A leaf at or behind its own reader's would never end; no kernel reads one, and no chain would open it.
+        if read.source == SOURCE_LEAVES && read.start < leaf && !earlier.contains_key(&read.start) {
+            let bytes = leaf_after(kernel, params, inputs, earlier, read.start)?;
+            earlier.insert(read.start, bytes);
         }
     }
-    Err(VerifierError::NoSuchStep.into())
+    reference_cell_after(kernel, params, inputs, earlier, leaf, cell)
 }
 
 /// Has a request with these openings, all of them in evidence, carried out.
