@@ -75,6 +75,9 @@ fn evidence(terms: &JobTerms) -> Evidence {
             let reads = registry::step_reads(terms.kernel_id, terms.params(), first, 0, step, &mut |read| {
                 reads_any = true;
                 if read.source == SOURCE_LEAVES {
+                    // Another cell's run of as many cells may begin inside a leaf and touch one more.
+                    let (count, each) = (read.count.saturating_add(1), leaf_bytes(terms));
+                    bytes = bytes.saturating_add(count.saturating_mul(each));
                     return;
                 }
                 let input = terms.input.get(usize::from(read.source)).map_or(0, |input| input.bytes);
@@ -318,6 +321,31 @@ mod tests {
         }
         let image = escape_time::Params { width: 90, height: 90, max_iter: 9, x0: 0, y0: 0, step: 1 };
         assert_eq!(evidence_bytes(&job(escape_time::EscapeTime::ID, &image.to_bytes(), &[]).terms), 0);
+    }
+
+    /// Of any kernel, earlier leaves that a cell reads among it.
+    #[test]
+    fn no_kernels_evidence_is_larger_than_expected() {
+        for kernel in registry::AnyKernel::ALL {
+            for trial in kernel.handling().checks() {
+                let (terms, inputs) = crate::execute::tests::terms_of(*kernel, &trial);
+                let mut job = Job::zeroed();
+                job.terms = terms;
+                let geometry = geometry(&terms);
+                let bytes = vec![0; usize::try_from(geometry.bytes().unwrap()).unwrap()];
+                let shard = Pubkey::new_from_array([1; 32]);
+                let result = ShardTree::new(&terms, 0, &shard, &shard, bytes).unwrap();
+                let (most, mut largest) = (evidence_bytes(&terms), 0);
+                for leaf in 0..terms.leaves {
+                    for cell in 0..geometry.leaf_span(leaf).unwrap().cells {
+                        let proof = Proof::build(&job, 0, &result, &inputs, Place { leaf, cell }).unwrap();
+                        largest = largest.max(proof.evidence_account_bytes().unwrap_or(0) as u64);
+                    }
+                }
+                assert!(largest <= most, "{}: {largest} bytes, expected {most}", kernel.name());
+                assert!(most <= 3 * largest, "{}: far too much is kept: {most}, not {largest}", kernel.name());
+            }
+        }
     }
 
     /// A claim is made with lamports for what may be asked; what is due is paid for without keeping all of that.
