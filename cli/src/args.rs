@@ -2,9 +2,11 @@
 
 mod job;
 mod market;
+mod submit;
 
 pub use job::*;
 pub use market::*;
+pub use submit::*;
 
 use crate::error::EXIT_HELP;
 use clap::{Args, Parser, Subcommand, ValueEnum};

@@ -104,7 +104,8 @@ pub fn read_int8(path: &Path) -> Result<Matrix<i8>> {
     })
 }
 
-fn missing(path: &Path, error: &std::io::Error) -> CliError {
+/// The error of a file that can't be read.
+pub(crate) fn missing(path: &Path, error: &std::io::Error) -> CliError {
     let code = if error.kind() == std::io::ErrorKind::NotFound { "file-not-found" } else { "file-unreadable" };
     CliError::file(
         code,

@@ -1,5 +1,8 @@
 //! What a job asks for, worked out before anything is sent: parameters, padded inputs, how it is cut into shards.
 
+pub mod network;
+pub mod search;
+
 use crate::{
     error::{CliError, Result},
     npy::Matrix,
@@ -14,7 +17,7 @@ use assay_kernels::{
 };
 
 /// Most bytes of the inputs of one job that this program prepares in memory.
-const MAX_INPUT_BYTES: u64 = 8 << 30;
+pub(crate) const MAX_INPUT_BYTES: u64 = 8 << 30;
 
 /// One input: its bytes, padded to whole chunks, and the root that names them.
 #[derive(Clone, Debug)]
@@ -42,16 +45,68 @@ pub struct Work {
     pub shards: u32,
 }
 
-fn refused(kernel: AnyKernel, error: &dyn std::fmt::Display) -> CliError {
+impl Input {
+    /// Of bytes that are a whole number of chunks.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self { root: Tree::from_bytes(&bytes, CHUNK_BYTES, None).root(), bytes }
+    }
+}
+
+/// Shards where nobody says how many.
+const SHARDS: u32 = 4;
+
+/// How many shards are wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shards {
+    /// Four, or as many as there can be.
+    #[default]
+    Some,
+    /// Not more than this, and about as many: an error where there can't be.
+    About(u32),
+}
+
+impl From<u32> for Shards {
+    fn from(wanted: u32) -> Self {
+        Self::About(wanted)
+    }
+}
+
+impl From<Option<u32>> for Shards {
+    fn from(wanted: Option<u32>) -> Self {
+        wanted.map_or(Self::Some, Self::About)
+    }
+}
+
+impl Shards {
+    /// The number, where there can be 1 to `most`.
+    ///
+    /// # Errors
+    /// None or more than `most` are wanted. `what` can be cut into so many.
+    pub fn within(self, most: u64, what: &str) -> Result<u32> {
+        match self {
+            Self::Some => Ok(u32::try_from(most).unwrap_or(SHARDS).min(SHARDS)),
+            Self::About(wanted) if wanted > 0 && u64::from(wanted) <= most => Ok(wanted),
+            Self::About(wanted) => Err(CliError::usage(format!(
+                "{what} can be cut into 1 to {most} shards, not {wanted}. Nothing was sent or paid."
+            ))),
+        }
+    }
+}
+
+pub(crate) fn refused(kernel: AnyKernel, error: &dyn std::fmt::Display) -> CliError {
     CliError::usage(format!("{} can't compute this: {error}. Nothing was sent or paid.", kernel.name()))
 }
 
 impl Work {
-    fn new(kernel: AnyKernel, params: Vec<u8>, inputs: Vec<Input>, wanted_shards: u32) -> Result<Self> {
+    /// A job of any kernel.
+    ///
+    /// # Errors
+    /// Params that the kernel does not have, or shards that the job can't be cut into. Inputs are taken as they are.
+    pub fn new(kernel: AnyKernel, params: Vec<u8>, inputs: Vec<Input>, shards: Shards) -> Result<Self> {
         let geometry = kernel.geometry(&params).map_err(|e| refused(kernel, &e))?;
         let leaves =
             geometry.leaves().ok_or_else(|| CliError::internal("a job with more leaves than can be counted"))?;
-        let shard_leaves = cut(&geometry, leaves, wanted_shards)?;
+        let shard_leaves = cut(&geometry, leaves, shards)?;
         let shards = u32::try_from(leaves.div_ceil(shard_leaves)).map_err(|_| CliError::usage("too many shards"))?;
         Ok(Self { kernel, params, inputs, leaves, shard_leaves, shards })
     }
@@ -60,8 +115,8 @@ impl Work {
     ///
     /// # Errors
     /// An image that the kernel does not compute, or shards that it can't be cut into.
-    pub fn image(params: &escape_time::Params, shards: u32) -> Result<Self> {
-        Self::new(AnyKernel::EscapeTime, params.to_bytes().to_vec(), Vec::new(), shards)
+    pub fn image(params: &escape_time::Params, shards: impl Into<Shards>) -> Result<Self> {
+        Self::new(AnyKernel::EscapeTime, params.to_bytes().to_vec(), Vec::new(), shards.into())
     }
 
     /// The product of two int8 matrices in about this many shards.
@@ -69,7 +124,7 @@ impl Work {
     /// # Errors
     /// Matrices that don't fit together (exit code 3), a product that the kernel does not compute, or shards that it
     /// can't be cut into.
-    pub fn product(a: &Matrix<i8>, b: &Matrix<i8>, shards: u32) -> Result<Self> {
+    pub fn product(a: &Matrix<i8>, b: &Matrix<i8>, shards: impl Into<Shards>) -> Result<Self> {
         if a.columns != b.rows {
             let text = format!(
                 "A is {} x {} and B is {} x {}: A must have as many columns as B has rows. Nothing was sent or paid.",
@@ -90,7 +145,7 @@ impl Work {
             ));
         }
         let inputs = vec![padded_rows(a), padded_rows(&b.transposed())];
-        Self::new(AnyKernel::GemmI8, bytes, inputs, shards)
+        Self::new(AnyKernel::GemmI8, bytes, inputs, shards.into())
     }
 
     /// Bytes of the whole result.
@@ -100,14 +155,10 @@ impl Work {
 }
 
 /// Leaves of a shard so that there are about `shards` of them, cut where the kernel allows.
-fn cut(geometry: &Geometry, leaves: u64, shards: u32) -> Result<u64> {
-    if shards == 0 || u64::from(shards) > leaves {
-        return Err(CliError::usage(format!(
-            "this job has {leaves} leaves and can be cut into 1 to {leaves} shards, not {shards}. Nothing was sent or paid."
-        )));
-    }
-    let even = leaves.div_ceil(u64::from(shards));
-    Ok(even.next_multiple_of(geometry.shard_align.max(1)))
+fn cut(geometry: &Geometry, leaves: u64, shards: Shards) -> Result<u64> {
+    let align = geometry.shard_align.max(1);
+    let shards = shards.within(leaves.div_ceil(align), &format!("this job of {leaves} leaves"))?;
+    Ok(leaves.div_ceil(u64::from(shards)).next_multiple_of(align))
 }
 
 /// The rows, each padded with zeros to whole chunks.
@@ -121,7 +172,7 @@ fn padded_rows(matrix: &Matrix<i8>) -> Input {
             *to = from.cast_unsigned();
         }
     }
-    Input { root: Tree::from_bytes(&bytes, CHUNK_BYTES, None).root(), bytes }
+    Input::new(bytes)
 }
 
 #[cfg(test)]
@@ -158,6 +209,7 @@ mod tests {
         let params = escape_time::Params { width: 16, height: 16, max_iter: 10, x0: 0, y0: 0, step: 1 };
         assert_eq!(Work::image(&params, 0).unwrap_err().exit as u8, 2);
         assert_eq!(Work::image(&params, 3).unwrap_err().exit as u8, 2);
+        assert_eq!(Work::image(&params, None).unwrap().shards, 2, "as many as there can be");
         let too_deep = escape_time::Params { max_iter: 1 << 20, ..params };
         assert_eq!(Work::image(&too_deep, 1).unwrap_err().exit as u8, 2);
     }

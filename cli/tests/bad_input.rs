@@ -71,6 +71,41 @@ fn input_files() {
     assert!(refused(at, &submit("a.npy", "wide.npy"), 3, "wrong-shape").contains("2 x 3"), "the shapes are named");
 }
 
+/// Networks, searches and jobs of any kernel: what is wrong is said before anything is asked of a chain.
+#[test]
+fn other_kernels_inputs() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    fs::write(at.join("chunk"), [1; 1024]).unwrap();
+    fs::write(at.join("long"), [1; 600]).unwrap();
+    let offer = ["--price", "1", "--url", NOWHERE];
+    let submit = |kernel: &[&'static str]| [&["job", "submit"], kernel, &offer].concat();
+    let product = "010000000100000000040000";
+    for (args, exit, code) in [
+        (&["mlp-i8", "--weights", "none", "--samples", "chunk"][..], 3, "not-a-network"),
+        (&["search", "--message", "zz", "--count", "512"], 2, "usage"),
+        (&["search", "--message", "00", "--count", "5"], 2, "usage"),
+        (&["search", "--message-file", "none", "--count", "512"], 3, "file-not-found"),
+        (&["search", "--message-file", "long", "--count", "512"], 3, "file-too-large"),
+        (&["kernel", "no-such", "--params", "00"], 2, "usage"),
+        (&["kernel", "gemm_i8", "--params", "00"], 2, "usage"),
+        (&["kernel", "gemm-i8", "--params", product, "--input", "chunk"], 2, "usage"),
+        (&["kernel", "gemm_i8", "--params", product, "--input", "chunk", "--input", "long"], 3, "wrong-length"),
+        (&["kernel", "gemm_i8", "--param-file", "long"], 3, "file-too-large"),
+    ] {
+        let text = refused(at, &submit(args), exit, code);
+        assert!(text.contains("Nothing was sent or paid"), "{text}");
+    }
+    // What is right goes on to the keypair, which is not there.
+    for args in [
+        &["search", "--message", "0x00ff", "--count", "1024"][..],
+        &["kernel", "gemm_i8", "--params", product, "--input", "chunk", "--input", "chunk"],
+    ] {
+        let args = [submit(args), vec!["--keypair", "none.json"]].concat();
+        refused(at, &args, 3, "keypair-unreadable");
+    }
+}
+
 #[test]
 fn keypairs() {
     let dir = tempfile::tempdir().unwrap();

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{EscapeTime, FRACTION_BITS, Params};
 use crate::abi::ParamError;
-use crate::handling::{Format, Handling, Part, Trial};
+use crate::handling::{Format, Handling, Part, Trial, doubled};
 use crate::kernel::Kernel;
 
 /// Colours of the palette; the last one is for points that never escaped.
@@ -18,7 +18,7 @@ impl Handling for EscapeTime {
 
     fn trial(&self, size: u32) -> Option<Trial> {
         // All of it inside the set, where every pixel takes all iterations.
-        let height = 16u32.checked_shl(size).filter(|height| *height <= 4_096)?;
+        let height = doubled(16, size, 4_096)?;
         let image = Params { width: 512, height, max_iter: 1_024, x0: 0, y0: 0, step: 1 };
         Some(Trial::new(image.to_bytes(), []))
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{ELEMENT_BYTES, GemmI8, Params};
 use crate::abi::ParamError;
-use crate::handling::{Format, Handling, Part, Trial, noise};
+use crate::handling::{Format, Handling, Part, Trial, doubled, noise};
 use crate::kernel::Kernel;
 
 impl Handling for GemmI8 {
@@ -14,7 +14,7 @@ impl Handling for GemmI8 {
     }
 
     fn trial(&self, size: u32) -> Option<Trial> {
-        let rows = 16u32.checked_shl(size).filter(|rows| *rows <= 4_096)?;
+        let rows = doubled(16, size, 4_096)?;
         let product = Params { m: rows, n: rows, k: 1_024 };
         let input = vec![3; usize::try_from(u64::from(rows).checked_mul(product.row_bytes())?).ok()?];
         Some(Trial::new(product.to_bytes(), [input.clone(), input]))

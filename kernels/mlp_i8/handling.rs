@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{Activation, Layer, MlpI8, Output, Params, result};
 use crate::abi::ParamError;
-use crate::handling::{Format, Handling, Part, Trial, noise};
+use crate::handling::{Format, Handling, Part, Trial, doubled, noise};
 use crate::kernel::Kernel;
 use crate::merkle::CHUNK_BYTES;
 
@@ -37,7 +37,7 @@ impl Handling for MlpI8 {
 
     fn trial(&self, size: u32) -> Option<Trial> {
         // Narrow layers take longer for their work than wide ones: these are rather narrow.
-        let batch = 256u32.checked_shl(size).filter(|batch| *batch <= 1 << 16)?;
+        let batch = doubled(256, size, 1 << 16)?;
         let layers = [hidden(256, Activation::Relu), hidden(64, Activation::Relu), Layer::last(10)];
         job(Params::new(batch, 1, Output::Argmax, 784, &layers))
     }

@@ -114,6 +114,11 @@ pub trait Handling: Send + Sync {
     }
 }
 
+/// `first`, doubled `size` times; none where that is more than `most`.
+pub fn doubled(first: u32, size: u32, most: u32) -> Option<u32> {
+    first.checked_mul(2u32.checked_pow(size)?).filter(|number| *number <= most)
+}
+
 /// Bytes from a linear congruential generator, the first of them the lowest that an int8 can be.
 pub fn noise(len: u64, seed: u64) -> Vec<u8> {
     const EXTREMES: u64 = 512;
@@ -155,6 +160,7 @@ mod tests {
             let handling = kernel.handling();
             let sizes = (0..64).take_while(|size| handling.trial(*size).is_some()).count() as u32;
             assert!((4..20).contains(&sizes), "{}: {sizes}", kernel.name());
+            assert!((sizes..200).all(|size| handling.trial(size).is_none()));
             let mut before = 0;
             for size in 0..sizes {
                 let job = handling.trial(size).unwrap();

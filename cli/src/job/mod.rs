@@ -1,6 +1,7 @@
 //! `assay job`: what a renter does.
 
 pub mod accept;
+pub mod asked;
 pub mod challenge;
 pub mod deliver;
 pub mod end;

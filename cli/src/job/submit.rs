@@ -1,16 +1,17 @@
 //! `assay job submit`: quote, upload, escrow.
 
 use crate::{
-    args::{self, EscapeTime, GemmI8, Offer, SubmitCommand},
+    args::{self, Offer, SubmitCommand},
     context::{Context, MarketAt},
     error::{CliError, Exit, Result},
-    npy, store, view,
+    job::asked::{Asked, asked},
+    store,
     work::Work,
 };
 use assay_client::{ix, token};
 use assay_migrations::programs::VERIFIER;
 use assay_settlement::{
-    constants::{MAX_WATCH_KEYS, NOBODY, URL_BYTES},
+    constants::{MAX_WATCH_KEYS, NOBODY},
     instructions::JobRequest,
     seeds,
     state::{DeliveryMode, InputTree, Job, PAUSED, PUBLIC_RESULTS, RENTER_CHALLENGES, Silence},
@@ -164,10 +165,7 @@ impl Deal {
 /// # Errors
 /// See [`CliError`]; up to the last step nothing was paid, and that step happens as a whole or not at all.
 pub async fn run(context: &Context<'_>, command: &SubmitCommand) -> Result<()> {
-    let (work, locator, offer) = match command {
-        SubmitCommand::EscapeTime(args) => (image(args)?, String::new(), &args.offer),
-        SubmitCommand::GemmI8(args) => (product(args)?, args.store.clone(), &args.offer),
-    };
+    let Asked { work, locator, offer } = asked(command)?;
     let owner = context.keypair()?;
     let market = context.market().await?;
     if market.data.flags & PAUSED != 0 {
@@ -182,7 +180,7 @@ pub async fn run(context: &Context<'_>, command: &SubmitCommand) -> Result<()> {
     context.require_tokens(&owner.pubkey(), &market, quote.escrow).await?;
     show(context, &market, &work, &quote);
     context.console.confirm("Create the job and pay the escrow?", offer.yes)?;
-    let created = create(context, &owner, &market, &work, &deal, &locator).await?;
+    let created = create(context, &owner, &market, &work, &deal, locator).await?;
     context.console.say(format!("job {}\ntransaction {}", created.address, created.signature));
     context.console.note(format!("Watch it: assay job status {}", created.address));
     context.console.document(&serde_json::json!({
@@ -193,20 +191,6 @@ pub async fn run(context: &Context<'_>, command: &SubmitCommand) -> Result<()> {
         "market": market.address.to_string(),
         "quote": quote,
     }))
-}
-
-fn image(args: &EscapeTime) -> Result<Work> {
-    let params = view::picture(args.width, args.height, args.max_iter, (args.x, args.y), args.span)?;
-    Work::image(&params, args.offer.shards)
-}
-
-fn product(args: &GemmI8) -> Result<Work> {
-    if args.store.len() > URL_BYTES {
-        return Err(CliError::usage(format!(
-            "the URL of the content store may have {URL_BYTES} bytes at most. Nothing was sent or paid"
-        )));
-    }
-    Work::product(&npy::read_int8(&args.a)?, &npy::read_int8(&args.b)?, args.offer.shards)
 }
 
 /// What a job costs at most.
