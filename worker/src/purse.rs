@@ -71,7 +71,8 @@ fn evidence(terms: &JobTerms) -> Evidence {
             .saturating_add(depth(terms.shard_leaves).saturating_mul(HASH_BYTES));
         let mut all_steps = 0u64;
         for step in 0..steps {
-            let mut bytes = leaf;
+            // The judge gets the leaf in the last one.
+            let mut bytes = if step.saturating_add(1) == steps { leaf } else { 0 };
             let reads = registry::step_reads(terms.kernel_id, terms.params(), first, 0, step, &mut |read| {
                 reads_any = true;
                 if read.source == SOURCE_LEAVES {
@@ -98,7 +99,8 @@ fn evidence(terms: &JobTerms) -> Evidence {
         written = written.max(all_steps);
         first = first.saturating_add(class.cells.div_ceil(u64::from(class.cells_per_leaf).max(1)));
     }
-    if !reads_any && account <= INLINE_BYTES as u64 {
+    // Steps have their account, whatever they read: the state lies in it.
+    if !reads_any && steps <= 1 && account <= INLINE_BYTES as u64 {
         return Evidence { account: 0, written: 0, steps };
     }
     account = account.saturating_add(EVIDENCE_HEADER_BYTES as u64).min(MAX_EVIDENCE_BYTES as u64);
