@@ -48,6 +48,8 @@ pub mod result;
 const PIECE: usize = 128;
 /// Bytes of them.
 const PIECE_BYTES: usize = PIECE * SUM_BYTES as usize;
+/// Most leaves that a cell reads: a sample's sums, which may begin inside a leaf.
+const MAX_LEAVES_READ: usize = (MAX_WIDTH / LARGE_LEAF) as usize + 1;
 
 /// The kernel.
 #[derive(Clone, Copy, Debug)]
@@ -219,10 +221,11 @@ fn each_piece<'a>(
     let (first, count, cell) = params.sums_before(place).ok_or(AbiError::NoSuchCell)?;
     let per_leaf = params.cells_per_leaf(place.stage.saturating_sub(1));
     let (mut left, mut cell) = (params.fan_in(place.stage), cell);
-    for leaf in first..first.saturating_add(count) {
+    for leaf in request.leaves::<MAX_LEAVES_READ>(first).into_iter().take(count as usize) {
         let here = left.min(per_leaf.saturating_sub(cell));
-        let (from, len) = (u64::from(cell.wrapping_mul(SUM_BYTES)), here.wrapping_mul(SUM_BYTES));
-        for piece in request.read(SOURCE_LEAVES, leaf, from, len as usize)?.chunks(PIECE_BYTES) {
+        let (from, len) = (cell.wrapping_mul(SUM_BYTES), here.wrapping_mul(SUM_BYTES));
+        let sums = leaf.get(from as usize..).and_then(|sums| sums.get(..len as usize));
+        for piece in sums.ok_or(AbiError::MissingOpening)?.chunks(PIECE_BYTES) {
             with(piece)?;
         }
         (left, cell) = (left.saturating_sub(here), 0);

@@ -173,6 +173,24 @@ impl<'a> Request<'a> {
             .ok_or(AbiError::MissingOpening)
     }
 
+    /// The bytes of leaves from leaf `first` on, each out of the longest opening that begins with it; empty where there is
+    /// none. Looks at every opening once, where [`read`](Self::read) would do so for each leaf.
+    pub fn leaves<const N: usize>(&self, first: u64) -> [&'a [u8]; N] {
+        let mut leaves: [&'a [u8]; N] = [&[]; N];
+        for opening in self.openings() {
+            if opening.source != SOURCE_LEAVES {
+                continue;
+            }
+            let index = opening.start.checked_sub(first).and_then(|index| usize::try_from(index).ok());
+            let Some(place) = index.and_then(|index| leaves.get_mut(index)) else { continue };
+            let bytes = self.bytes_of(&opening).unwrap_or_default();
+            if bytes.len() > place.len() {
+                *place = bytes;
+            }
+        }
+        leaves
+    }
+
     /// Reads what may be spread over several openings, from the beginning of chunk `start_unit` on.
     pub fn pieces(&self, source: u8, start_unit: u64) -> Pieces<'a> {
         Pieces { request: *self, source, start_unit, done: 0, at: 0 }

@@ -121,6 +121,25 @@ mod with_writer {
         assert_eq!(out_of_bounds(&wild.data().unwrap(), &wild.evidence), AbiError::OutOfBounds);
     }
 
+    #[test]
+    fn leaves_come_from_the_longest_opening_of_each() {
+        let mut writer = RequestWriter::new(Op::Cell, 1, &[], 0, 0);
+        let data: Vec<u8> = (0..30).collect();
+        writer.open_inline(SOURCE_LEAVES, 8, &data[..4]).unwrap();
+        writer.open_in_evidence(SOURCE_LEAVES, 9, &data[4..6]).unwrap();
+        writer.open_inline(SOURCE_LEAVES, 9, &data[4..10]).unwrap();
+        writer.open_inline(SOURCE_LEAVES, 9, &data[4..7]).unwrap();
+        writer.open_inline(0, 7, &data[..9]).unwrap();
+        for beside in [6, 11, u64::MAX] {
+            writer.open_inline(SOURCE_LEAVES, beside, &data).unwrap();
+        }
+        let bytes = writer.data().unwrap();
+        let request = Request::parse(&bytes, &writer.evidence).unwrap();
+        assert_eq!(request.leaves::<4>(7), [&[][..], &data[..4], &data[4..10], &[]]);
+        assert_eq!(request.leaves::<2>(u64::MAX), [&data[..], &[]]);
+        assert_eq!(request.leaves::<0>(7), [] as [&[u8]; 0]);
+    }
+
     proptest! {
         #[test]
         fn parsing_any_bytes_never_panics(data in prop::collection::vec(any::<u8>(), 0..200), op in 0u8..5) {
