@@ -197,7 +197,7 @@ pub struct MlpI8 {
 #[derive(Args, Clone, Debug)]
 #[group(id = "params_of", required = true, args = ["params", "param_file"])]
 pub struct AnyKernel {
-    /// Name of the kernel, as in docs/kernels
+    /// Name of the kernel; a wrong one lists them
     #[arg(value_name = "NAME")]
     pub name: String,
     /// Params, hexadecimal

@@ -1,7 +1,7 @@
 //! The verifier program: re-executes one cell of a kernel on chain, and states what kernels are like.
 //!
 //! Written without a framework: it owns no account, writes none, signs nothing, calls no program, and imports only
-//! memory functions and return data. Whoever opts in to it can check that. It is deployed without upgrade authority;
+//! memory functions, SHA-256 (`sol_sha256`, for the kernel `search`) and return data. Whoever opts in to it can check that. It is deployed without upgrade authority;
 //! another version is another program. The ABI is in [`assay_kernels::abi`], the kernels are that crate's registry.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::arithmetic_side_effects))]
