@@ -7,6 +7,7 @@ pub mod end;
 pub mod fetch;
 pub mod name;
 pub mod results;
+pub mod slashed;
 pub mod status;
 pub mod submit;
 pub mod watch;
