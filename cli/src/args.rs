@@ -177,6 +177,10 @@ pub struct RunProvider {
     /// Least price of a shard, in tokens
     #[arg(long, default_value = "0.000001", value_name = "TOKENS")]
     pub min_price: String,
+    /// Least price of a shard, tokens, for each second that answering all that can be demanded of it takes: what a shard keeps
+    /// other shards from being claimed for. 0: any. The best paid by this measure is claimed first in any case
+    #[arg(long, value_name = "TOKENS", default_value = "0")]
+    pub min_price_per_load_second: String,
     /// Most shards computed at one time
     #[arg(long, default_value_t = 1)]
     pub max_claims: usize,

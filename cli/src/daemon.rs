@@ -142,6 +142,7 @@ pub async fn provider(context: &Context<'_>, args: &RunProvider) -> Result<()> {
     let mut config = ProviderConfig::new(context.cluster.clone(), operator, owner, market.address, args.data.clone());
     config.accepted_verifiers = if args.verifier.is_empty() { vec![VERIFIER] } else { args.verifier.clone() };
     config.min_price = market.parse(&args.min_price)?.max(1);
+    config.min_price_per_load_second = market.parse(&args.min_price_per_load_second)?;
     config.max_claims = args.max_claims;
     config.min_execute_seconds = args.min_execute;
     config.max_result_bytes = u64::from(args.max_result_mib).saturating_mul(1 << 20);

@@ -97,7 +97,7 @@ fn start<'a>(context: &'a Context<'a>, console: &'a Console, command: &'a Comman
         Command::Job(JobCommand::WatchKeys(args)) => Box::pin(job::watch::run(context, args)),
         Command::Job(JobCommand::Fetch(args)) => Box::pin(job::fetch::run(context, args)),
         Command::Job(JobCommand::Cancel(args)) => Box::pin(job::end::cancel(context, &args.job)),
-        Command::Job(JobCommand::Close(args)) => Box::pin(job::end::close(context, &args.job)),
+        Command::Job(JobCommand::Close(args)) => Box::pin(job::end::close(context, args)),
         Command::Provider(ProviderCommand::Register(args)) => Box::pin(provider::register(context, args)),
         Command::Provider(ProviderCommand::Deposit(args)) => Box::pin(provider::deposit(context, args)),
         Command::Provider(ProviderCommand::Withdraw(args)) => Box::pin(provider::withdraw(context, args)),

@@ -10,6 +10,7 @@ pub mod books;
 pub mod chain;
 mod disputes;
 pub mod scripted;
+#[cfg(feature = "chains")]
 pub mod stage;
 mod steps;
 pub mod tape;

@@ -20,6 +20,7 @@ use solana_instruction::Instruction;
 use solana_pubkey::Pubkey;
 use solana_rpc_client_api::filter::{Memcmp, RpcFilterType};
 use solana_signature::Signature;
+use tokio::sync::watch;
 
 use crate::{
     chain::{Chain, Order},
@@ -27,6 +28,7 @@ use crate::{
     error::{Result, WorkerError},
     events::{Action, ShardRef},
     journal::Journal,
+    step::Wanted,
 };
 
 mod stepped;
@@ -35,9 +37,6 @@ mod stepped;
 const WRITES_AT_ONCE: usize = 8;
 /// Compute units of one write; simulating each would double the requests.
 const WRITE_UNITS: u32 = 40_000;
-
-/// What stands for the cell where evidence holds a whole leaf to post.
-const WHOLE_LEAF: u32 = u32::MAX;
 
 /// What became of an adjudication or a posting that landed.
 pub(crate) struct Judged {
@@ -57,8 +56,17 @@ fn evidence_seed() -> String {
 #[derive(Clone, Copy)]
 pub(crate) struct Answering<'a> {
     pub context: &'a Context,
-    /// When the answer is due, unix seconds.
-    pub due: i64,
+    /// What comes before it, and what after: see [`crate::step::Demand::rank`]. It may come nearer on the way.
+    pub rank: &'a watch::Receiver<i64>,
+}
+
+/// Sends a transaction of an answer when its turn has come by when the answer is due, of whatever shard: at each transaction
+/// an answer is left for a more urgent one. Whoever convicts waits for nobody.
+async fn send(chain: &Chain, answering: Option<Answering<'_>>, order: Order<'_>) -> Result<Signature> {
+    match answering {
+        Some(Answering { rank, .. }) => chain.send_ranked(order, rank).await,
+        None => chain.send(order).await,
+    }
 }
 
 /// Has a cell adjudicated. Evidence accounts are closed again, or stay in the journal to be closed later.
@@ -94,7 +102,7 @@ pub(crate) async fn post(
     leaf: u64,
 ) -> Result<Judged> {
     let Posting { bytes, evidence } = Posting::build(chain.largest().await, result, leaf)?;
-    let place = Place { leaf, cell: WHOLE_LEAF };
+    let place = Wanted::Leaf { at, leaf }.place();
     bring(chain, Some(answering), Action::PostLeaf, shard, place, evidence.as_deref(), |account| {
         ix::post_leaf(chain.me(), &shard.job, shard.index, at, account, bytes)
     })
@@ -117,7 +125,7 @@ async fn bring(
     };
     let instruction = instruction(account.map(|(address, _)| address));
     let order = Order { action, shard: Some(shard), instructions: &[instruction], units: None };
-    let judged = chain.send(order).await;
+    let judged = send(chain, answering, order).await;
     if let Some((address, _)) = account {
         close_after(chain, answering, shard, &address, judged.is_ok()).await;
     }
@@ -128,9 +136,10 @@ async fn bring(
 /// Closes the evidence of a judgement that landed or, where nobody would find it again, of one that did not.
 async fn close_after(chain: &Chain, answering: Option<Answering<'_>>, shard: ShardRef, address: &Pubkey, landed: bool) {
     let journal = answering.map(|answering| &answering.context.journal);
-    // After a failure the next try finds the account in the journal again; without a journal nobody would.
+    // After a failure the next try finds the account in the journal again; without a journal nobody would. Its lamports are
+    // those that the next evidence takes: closing has the rank of the answer.
     if (landed || journal.is_none())
-        && let Err(error) = close_evidence(chain, journal, Some(shard), address).await
+        && let Err(error) = close_for(chain, answering, journal, Some(shard), address).await
     {
         // Its lamports wait for the next round of closing; the judgement stands.
         tracing::warn!(%address, %error, "evidence is not closed yet");
@@ -146,7 +155,7 @@ async fn upload(
     place: &Place,
 ) -> Result<Pubkey> {
     let (address, held) = hold(chain, answering, shard, account_bytes(data), data, place).await?;
-    write(chain, shard, address, data, &held).await?;
+    write(chain, answering, shard, address, data, &held).await?;
     Ok(address)
 }
 
@@ -187,8 +196,8 @@ async fn hold(
             let at = u32::try_from(EVIDENCE_HEADER_BYTES).unwrap_or(u32::MAX);
             make.push(ix::write_evidence(chain.me(), address, at, first.to_vec()));
             let turn = match answering {
-                Some(Answering { context, due }) => {
-                    let turn = context.turn_for_evidence(due, lamports).await?;
+                Some(Answering { context, rank }) => {
+                    let turn = context.turn_for_evidence(rank, lamports).await?;
                     // Where it can't be written down, the account is found on the chain later on and closed.
                     context.noted(context.journal.open_evidence(&address, &shard.shard, place));
                     Some(turn)
@@ -196,7 +205,7 @@ async fn hold(
                 None => None,
             };
             let order = Order { action: Action::CreateEvidence, shard: Some(shard), instructions: &make, units: None };
-            chain.send(order).await?;
+            send(chain, answering, order).await?;
             drop(turn);
             let mut held = vec![0; EVIDENCE_HEADER_BYTES];
             held.extend_from_slice(first);
@@ -207,7 +216,14 @@ async fn hold(
 }
 
 /// Writes those pieces of `data` that an account does not hold yet.
-async fn write(chain: &Chain, shard: ShardRef, address: Pubkey, data: &[u8], held: &[u8]) -> Result<()> {
+async fn write(
+    chain: &Chain,
+    answering: Option<Answering<'_>>,
+    shard: ShardRef,
+    address: Pubkey,
+    data: &[u8],
+    held: &[u8],
+) -> Result<()> {
     let there = held.get(EVIDENCE_HEADER_BYTES..).unwrap_or_default();
     let same = data.iter().zip(there).take_while(|(wanted, there)| wanted == there).count();
     let missing = pieces(chain.largest().await, same, data).into_iter().filter(|(at, piece)| {
@@ -222,7 +238,7 @@ async fn write(chain: &Chain, shard: ShardRef, address: Pubkey, data: &[u8], hel
             instructions: &[write],
             units: Some(WRITE_UNITS),
         };
-        chain.send(order).await.map(drop)
+        send(chain, answering, order).await.map(drop)
     });
     stream::iter(writes).buffer_unordered(WRITES_AT_ONCE).try_collect::<()>().await
 }
@@ -234,11 +250,21 @@ pub(crate) async fn close_evidence(
     shard: Option<ShardRef>,
     address: &Pubkey,
 ) -> Result<()> {
+    close_for(chain, None, journal, shard, address).await
+}
+
+async fn close_for(
+    chain: &Chain,
+    answering: Option<Answering<'_>>,
+    journal: Option<&Journal>,
+    shard: Option<ShardRef>,
+    address: &Pubkey,
+) -> Result<()> {
     let there = chain.reader.rpc().account(address).await?;
     if there.is_some_and(|account| account.owner == assay_settlement::ID) {
         let close = ix::close_evidence(chain.me(), *address);
         let order = Order { action: Action::CloseEvidence, shard, instructions: &[close], units: None };
-        chain.send(order).await?;
+        send(chain, answering, order).await?;
     }
     if let Some(journal) = journal {
         journal.close_evidence(address)?;

@@ -14,11 +14,12 @@ use solana_keypair::Keypair;
 use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 use solana_signer::Signer;
-use tokio::sync::Semaphore;
+use tokio::sync::watch;
 
 use crate::{
     error::{Result, WorkerError},
     events::{Action, Events, ShardRef, What},
+    gate::Gate,
     journal::{Journal, Sent},
     troubles::{Place, Troubles},
 };
@@ -70,15 +71,15 @@ pub(crate) struct Chain {
     key: Arc<Keypair>,
     books: Option<Books>,
     events: Events,
-    /// All sends; the ordinary ones leave some of it to the urgent.
-    sends: Semaphore,
-    ordinary: Semaphore,
+    /// All sends, by when they are due; the ordinary ones leave some of it to the urgent.
+    sends: Gate,
+    ordinary: Gate,
 }
 
 impl Chain {
     pub fn new(cluster: &Cluster, key: Arc<Keypair>, books: Option<Books>, events: Events) -> Self {
         let sender = Sender::new(cluster);
-        let (sends, ordinary) = (Semaphore::new(SENDS), Semaphore::new(ORDINARY_SENDS));
+        let (sends, ordinary) = (Gate::new(SENDS), Gate::new(ORDINARY_SENDS));
         Self { reader: Reader::new(sender.rpc().clone()), sender, key, books, events, sends, ordinary }
     }
 
@@ -111,13 +112,21 @@ impl Chain {
     ///
     /// Only a claim needs its line in the journal: everything else the chain tells again after a crash, and a full disk
     /// must not keep a deadline from being met.
+    ///
+    /// Comes before every answer where it must not wait behind many others (there are few of those for each shard), else
+    /// after all of them.
     pub async fn send(&self, order: Order<'_>) -> Result<Signature> {
-        let closed = |error: tokio::sync::AcquireError| WorkerError::Internal(error.to_string());
+        let (_sender, rank) = watch::channel(if is_urgent(order.action) { i64::MIN } else { i64::MAX });
+        self.send_ranked(order, &rank).await
+    }
+
+    /// [`Chain::send`] for a transaction of an answer: the lower `rank` comes first, of those that wait to be sent.
+    pub async fn send_ranked(&self, order: Order<'_>, rank: &watch::Receiver<i64>) -> Result<Signature> {
         let _ordinary = match is_urgent(order.action) {
             true => None,
-            false => Some(self.ordinary.acquire().await.map_err(closed)?),
+            false => Some(self.ordinary.pass_as_due(rank).await),
         };
-        let _one = self.sends.acquire().await.map_err(closed)?;
+        let _one = self.sends.pass_as_due(rank).await;
         let options = SendOptions { compute_unit_limit: order.units, largest: Wire::V1, ..SendOptions::default() };
         let signed = match self.sender.prepare(order.instructions, &[self.key.as_ref()], options).await? {
             Prepared::Ready(signed) => signed,

@@ -61,6 +61,11 @@ pub struct ProviderConfig {
     pub accepted_verifiers: Vec<Pubkey>,
     /// Least price of a shard, base units.
     pub min_price: u64,
+    /// Least price of a shard for each second of its load, base units; 0 for none. Its load is the time that all its answers
+    /// may take at the pace that the program expects (two seconds a transaction), and a provider can have only so much of it
+    /// in work, about as long as the response time: without a least price, jobs that pay next to nothing can take up all of
+    /// that. What a provider wants to earn in an hour of nothing but answering, divided by 3,600, is a good choice.
+    pub min_price_per_load_second: u64,
     /// Most shards that are claimed and not yet committed at the same time.
     pub max_claims: usize,
     /// Most shards in work at the same time, from claim to settlement.
@@ -106,6 +111,7 @@ impl ProviderConfig {
             market,
             accepted_verifiers: Vec::new(),
             min_price: 1,
+            min_price_per_load_second: 0,
             max_claims: 1,
             max_obligations: 64,
             data_dir,
@@ -124,6 +130,13 @@ impl ProviderConfig {
     }
 }
 
+impl ProviderConfig {
+    /// Least price of a shard that loads the provider with so many seconds, base units.
+    pub fn least_price(&self, load: u32) -> u64 {
+        self.min_price.max(self.min_price_per_load_second.saturating_mul(u64::from(load)))
+    }
+}
+
 impl fmt::Debug for ProviderConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProviderConfig")
@@ -133,6 +146,7 @@ impl fmt::Debug for ProviderConfig {
             .field("market", &self.market)
             .field("accepted_verifiers", &self.accepted_verifiers)
             .field("min_price", &self.min_price)
+            .field("min_price_per_load_second", &self.min_price_per_load_second)
             .field("max_claims", &self.max_claims)
             .field("max_obligations", &self.max_obligations)
             .field("data_dir", &self.data_dir)

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use assay_client::answer::InputTrees;
+use assay_client::answer::{InputTrees, ShardTree};
 use assay_kernels::executor::Backend;
 use assay_settlement::Job;
 use futures_util::FutureExt;
@@ -25,6 +25,7 @@ use crate::{
     journal::Journal,
     purse::Purse,
     store::Store,
+    tries::Tries,
     troubles::{Place, Troubles},
 };
 
@@ -64,6 +65,10 @@ pub(crate) enum Task {
     Shard(Pubkey),
     /// Drawing an obligation's cells, which waits for nothing else that is done for it.
     Draw(Pubkey),
+    /// Proving a cell of an obligation or posting a leaf: shard, leaf, cell. Each waits for no other.
+    Answer(Pubkey, u64, u32),
+    /// Dividing bonds of an obligation's answered challenges.
+    Bonds(Pubkey),
     /// Recording the seed of a draw window.
     Seed(u64),
     /// Looking for work.
@@ -106,6 +111,10 @@ pub(crate) struct Context {
     pub strays: Mutex<HashMap<Pubkey, Instant>>,
     /// Open challenges that were told of.
     pub challenges: Mutex<HashSet<Pubkey>>,
+    /// Answers that were tried.
+    pub tries: Mutex<Tries>,
+    /// Results of shards of which something is asked just now: reading one takes long.
+    pub results: Mutex<HashMap<Pubkey, Arc<ShardTree>>>,
     /// Claims that seem to be gone, and since when.
     unsure: Mutex<HashMap<Pubkey, Instant>>,
     /// Roots of results that lie on disk, where the journal can't be written.
@@ -170,6 +179,8 @@ impl Context {
             searched: Mutex::default(),
             strays: Mutex::default(),
             challenges: Mutex::default(),
+            tries: Mutex::default(),
+            results: Mutex::default(),
             unsure: Mutex::default(),
             roots: Mutex::default(),
             compute_failed: Mutex::default(),
@@ -217,6 +228,11 @@ impl Context {
         lock(&self.busy).contains(&task)
     }
 
+    /// Whether anything that is asked of a shard is being answered.
+    pub fn is_answering(&self, shard: &Pubkey) -> bool {
+        lock(&self.busy).iter().any(|task| matches!(task, Task::Answer(of, ..) if of == shard))
+    }
+
     /// Runs `work` beside everything else, until the daemon stops. A panic in it is trouble at `place` like any other
     /// failure, and what it worked on is free again.
     pub fn spawn(
@@ -256,6 +272,8 @@ impl Context {
         lock(&self.unsure).retain(|shard, _| kept.contains(shard));
         lock(&self.compute_failed).retain(|shard| kept.contains(shard));
         lock(&self.roots).retain(|shard, _| kept.contains(shard));
+        lock(&self.results).retain(|shard, _| kept.contains(shard));
+        lock(&self.tries).keep_shards(|shard| kept.contains(shard));
     }
 
     /// Nothing new is claimed while draining, and while anything is wrong.

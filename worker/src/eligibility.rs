@@ -1,6 +1,6 @@
 //! Which jobs this provider takes, and why not the others. Plain functions over what the chain says.
 
-use std::collections::HashMap;
+use std::{cmp::Ordering, collections::HashMap};
 
 use assay_client::answer::geometry;
 use assay_kernels::registry;
@@ -153,7 +153,51 @@ pub struct Offer {
     pub price: u64,
     /// What it would lock.
     pub collateral: u64,
+    /// What it would load the provider with, seconds.
+    pub load: u32,
 }
+
+/// How much a job pays for how much of what a provider can have in work. The greatest is taken first.
+#[derive(Clone, Copy, Debug)]
+pub struct Pay {
+    /// Price, base units.
+    pub price: u64,
+    /// Load, seconds.
+    pub load: u32,
+    /// When the job was made, unix seconds: of two that pay the same the older comes first.
+    pub created_at: i64,
+    /// Its address, where nothing else decides.
+    pub job: Pubkey,
+}
+
+impl Pay {
+    /// Compares the price for each second of load alone.
+    pub fn rate(&self, other: &Self) -> Ordering {
+        // Of 64 and 32 bits: it fits.
+        let scaled = |price: u64, load: u32| u128::from(price).saturating_mul(u128::from(load.max(1)));
+        scaled(self.price, other.load).cmp(&scaled(other.price, self.load))
+    }
+}
+
+impl Ord for Pay {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.rate(other).then(other.created_at.cmp(&self.created_at)).then(other.job.cmp(&self.job))
+    }
+}
+
+impl PartialOrd for Pay {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Pay {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Pay {}
 
 /// What is known when a job is judged.
 pub struct View<'a> {
@@ -193,7 +237,29 @@ impl View<'_> {
         delivery(&job.terms, self.config.accept_attested)?;
         let (bytes, limit) = (input_bytes(&job.terms), self.config.max_input_bytes);
         refuse(Skip::TooLarge { what: "inputs", bytes, limit }, bytes > limit)?;
+        // The price of a shard that nobody has claimed is the highest.
+        let (price, minimum) = (self.price(&job.terms, job.terms.created_at), self.least_price(&job.terms));
+        refuse(Skip::PriceTooLow { price, minimum }, price < minimum)?;
+        if !load::fits(self.provider, &job.terms) {
+            let (waiting, limit) = (u64::from(self.provider.load_seconds), u64::from(load::limit(&job.terms)));
+            let seconds = waiting.saturating_add(self.provider.queued_seconds);
+            return Err(Skip::Loaded { seconds, more: u64::from(load::of_shard(&job.terms)), limit });
+        }
         kernel(&job.terms)
+    }
+
+    /// The most that any shard of the job pays now: a shard that was given back has a price that began to rise later.
+    pub fn most(&self, key: Pubkey, job: &Job) -> Pay {
+        let t = &job.terms;
+        Pay { price: self.price(t, t.created_at), load: load::of_shard(t), created_at: t.created_at, job: key }
+    }
+
+    fn price(&self, t: &JobTerms, from: i64) -> u64 {
+        money::ramp_price(t.price_start, t.price_max, from, t.ramp_seconds, self.now.time).unwrap_or(0)
+    }
+
+    fn least_price(&self, terms: &JobTerms) -> u64 {
+        self.config.least_price(load::of_shard(terms))
     }
 
     /// What claiming shard `index` would bring; `shard` is None for one that was never claimed.
@@ -214,8 +280,7 @@ impl View<'_> {
             return Err(Skip::TooLittleTime { seconds, needed });
         }
         let from = shard.filter(|shard| shard.claims > 0).map_or(t.created_at, |shard| shard.ramp_from);
-        let minimum = self.config.min_price;
-        let price = money::ramp_price(t.price_start, t.price_max, from, t.ramp_seconds, self.now.time).unwrap_or(0);
+        let (price, minimum) = (self.price(t, from), self.least_price(t));
         if price < minimum {
             return Err(Skip::PriceTooLow { price, minimum });
         }
@@ -224,12 +289,7 @@ impl View<'_> {
         if collateral > free {
             return Err(Skip::NotEnoughStake { free, needed: collateral });
         }
-        if !load::fits(self.provider, t) {
-            let (waiting, limit) = (u64::from(self.provider.load_seconds), u64::from(load::limit(t)));
-            let seconds = waiting.saturating_add(self.provider.queued_seconds);
-            return Err(Skip::Loaded { seconds, more: u64::from(load::of_shard(t)), limit });
-        }
-        Ok(Offer { price, collateral })
+        Ok(Offer { price, collateral, load: load::of_shard(t) })
     }
 }
 

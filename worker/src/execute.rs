@@ -273,6 +273,7 @@ impl Context {
     /// The result on disk is not there any more, or not what it was.
     pub fn forget_result(&self, shard: &Pubkey) {
         lock(&self.roots).remove(shard);
+        lock(&self.results).remove(shard);
         self.noted(self.journal.forget_result(shard));
     }
 

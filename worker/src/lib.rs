@@ -4,7 +4,7 @@
 //! - `config`, `events`, `error`: what goes in and what comes out.
 //! - `eligibility` (which jobs), `effort` (how long they take), `step` (what next for a shard): the decisions, as plain
 //!   functions.
-//! - `claim`, `execute`, `obligation`, `prove`, `answer`: what is done. `search`: what was overlooked or is left over. `purse`:
+//! - `claim`, `execute`, `obligation`, `prove`, `answer`: what is done. `gate`, `tries`: in which order, and when again. `search`: what was overlooked or is left over. `purse`:
 //!   lamports. `troubles`: what is wrong. `journal`, `store`: what is kept. `fetch`, `server`, `doorkeeper`: bytes in
 //!   and out. `chain`, `wake`: the chain.
 
@@ -20,6 +20,7 @@ pub mod error;
 pub mod events;
 mod execute;
 pub mod fetch;
+pub mod gate;
 pub mod journal;
 mod obligation;
 mod prove;
@@ -29,6 +30,7 @@ mod search;
 pub mod server;
 pub mod step;
 pub mod store;
+mod tries;
 mod troubles;
 pub mod validator;
 mod wake;

@@ -105,6 +105,7 @@ impl Context {
         let now = self.chain.now().await?;
         let here = self.here(&row).await?;
         let asked = self.asked(shard, &account, &job.job.terms).await?;
+        self.pay_beside(*shard, &account);
         let step = next(&self.provider, &job.job.terms, Some(&account), &asked, here, &now);
         if step != Step::End(State::GivenBack) {
             self.is_sure(&shard.shard);

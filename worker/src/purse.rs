@@ -2,11 +2,8 @@
 //! may make an evidence account next when there is not enough for all at once.
 
 use std::{
-    collections::{BTreeSet, HashMap},
-    sync::{
-        Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    collections::HashMap,
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
@@ -20,11 +17,12 @@ use assay_settlement::{
     constants::{MAX_DEMANDED_LEAVES, MAX_EVIDENCE_BYTES},
     space_of,
 };
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use crate::{
     context::{Context, lock},
     error::{Result, WorkerError},
+    gate::{Gate, Permit},
 };
 
 /// Lamports of a transaction: its signature, and as much again for a priority fee.
@@ -148,57 +146,16 @@ fn fees_of(terms: &JobTerms, challenges: u64, leaves: u64) -> u64 {
     answers.saturating_add(TRANSACTIONS).saturating_mul(FEE)
 }
 
-/// Who waits to make an evidence account.
-#[derive(Default)]
+/// Who waits to make an evidence account, and what is known of rents.
 pub(crate) struct Purse {
-    waiting: Mutex<BTreeSet<(i64, u64)>>,
-    next: AtomicU64,
-    changed: Notify,
-    one: tokio::sync::Mutex<()>,
+    /// One at a time, the one that is due first before the others.
+    turns: Gate,
     rents: Mutex<HashMap<u64, u64>>,
 }
 
-/// The turn to make an evidence account; over when dropped.
-pub(crate) struct Turn<'a> {
-    _place: Waiting<'a>,
-    _one: tokio::sync::MutexGuard<'a, ()>,
-}
-
-struct Waiting<'a> {
-    purse: &'a Purse,
-    place: (i64, u64),
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        lock(&self.purse.waiting).remove(&self.place);
-        self.purse.changed.notify_waiters();
-    }
-}
-
-impl Purse {
-    /// Waits for the turn: one at a time, the one that is due first (unix seconds) before the others.
-    pub async fn turn(&self, due: i64) -> Turn<'_> {
-        let place = (due, self.next.fetch_add(1, Ordering::Relaxed));
-        lock(&self.waiting).insert(place);
-        let waiting = Waiting { purse: self, place };
-        loop {
-            let changed = self.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            if self.is_first(&place) {
-                let one = self.one.lock().await;
-                // One that is due sooner may have come meanwhile.
-                if self.is_first(&place) {
-                    return Turn { _place: waiting, _one: one };
-                }
-            }
-            changed.await;
-        }
-    }
-
-    fn is_first(&self, place: &(i64, u64)) -> bool {
-        lock(&self.waiting).first() == Some(place)
+impl Default for Purse {
+    fn default() -> Self {
+        Self { turns: Gate::new(1), rents: Mutex::default() }
     }
 }
 
@@ -236,13 +193,13 @@ impl Context {
         Ok(needed)
     }
 
-    /// Waits until an evidence account with this rent may be made: when it is its turn by what is due first, and fees
+    /// Waits until an evidence account with this rent may be made: when it is its turn by what comes first, and fees
     /// remain to finish what is open. The turn lasts until the account is made.
     ///
     /// # Errors
     /// Too few lamports, also after others had time to close theirs.
-    pub async fn turn_for_evidence(&self, due: i64, rent: u64) -> Result<Turn<'_>> {
-        let turn = self.purse.turn(due).await;
+    pub async fn turn_for_evidence(&self, rank: &watch::Receiver<i64>, rent: u64) -> Result<Permit> {
+        let mut turn = self.purse.turns.pass_as_due(rank).await;
         let mut needed = rent;
         for row in self.noted(self.journal.unfinished()).unwrap_or_default() {
             let job = self.job(&row.shard.job).await?;
@@ -259,6 +216,12 @@ impl Context {
                 return Err(WorkerError::Chain(ClientError::InsufficientSol { payer: self.chain.me(), lamports, why }));
             }
             tokio::time::sleep(ASK).await;
+            // What is more urgent has come meanwhile: the lamports are its own.
+            let due = *rank.borrow();
+            if self.purse.turns.is_awaited_before(due) {
+                drop(turn);
+                turn = self.purse.turns.pass_as_due(rank).await;
+            }
         }
     }
 }
@@ -274,9 +237,7 @@ mod tests {
     use assay_kernels::{escape_time, gemm_i8, kernel::Kernel};
     use assay_settlement::{CostClass, InputTree, Job, rules::draw::Place};
     use bytemuck::Zeroable;
-    use futures_util::FutureExt;
     use solana_pubkey::Pubkey;
-    use std::sync::Arc;
 
     fn job(kernel: u16, params: &[u8], inputs: &[InputData]) -> Job {
         let geometry = registry::geometry(kernel, params).unwrap();
@@ -362,34 +323,5 @@ mod tests {
         job.terms.shard_leaves = 10;
         assert!((plain + 10 * FEE..plain + 64 * FEE * 10).contains(&fees(&job.terms)));
         assert_eq!(least_fees(&job.terms) - TRANSACTIONS * FEE, 6 * (ANSWER_TRANSACTIONS + 2) * FEE);
-    }
-
-    #[tokio::test]
-    async fn what_is_due_first_goes_first() {
-        let purse = Arc::new(Purse::default());
-        let held = purse.turn(50).await;
-        let order = Arc::new(Mutex::new(Vec::new()));
-        let tasks: Vec<_> = [30, 10, 20]
-            .into_iter()
-            .map(|due| {
-                let (purse, order) = (purse.clone(), order.clone());
-                tokio::spawn(async move {
-                    let turn = purse.turn(due).await;
-                    lock(&order).push(due);
-                    drop(turn);
-                })
-            })
-            .collect();
-        while lock(&purse.waiting).len() < 4 {
-            tokio::task::yield_now().await;
-        }
-        // One that gives up keeps nobody waiting.
-        assert!(purse.turn(5).now_or_never().is_none());
-        drop(held);
-        for task in tasks {
-            task.await.unwrap();
-        }
-        assert_eq!(*lock(&order), [10, 20, 30]);
-        assert!(lock(&purse.waiting).is_empty());
     }
 }

@@ -121,7 +121,8 @@ impl Context {
     /// Closes evidence accounts that a crash or a lost answer left behind, of shards that nobody works on now.
     async fn close_left_evidence(self: &Arc<Self>) -> Result<()> {
         for (address, shard) in self.journal.evidence()? {
-            let Some(_busy) = self.take(Task::Shard(shard)) else { continue };
+            // Answers begin only while the shard is taken.
+            let Some(_busy) = self.take(Task::Shard(shard)).filter(|_| !self.is_answering(&shard)) else { continue };
             let Some(row) = self.journal.get(&shard)? else { continue };
             // Still to be answered: the next answer uses it.
             if !row.state.is_final() && self.still_demands(&row.shard).await? {

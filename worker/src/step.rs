@@ -17,6 +17,12 @@ use solana_pubkey::Pubkey;
 
 use crate::journal::State;
 
+/// What stands for the cell where a whole leaf is meant.
+pub const WHOLE_LEAF: u32 = u32::MAX;
+/// A late leaf costs the price, a late cell the collateral: a leaf comes after cells that are due less than so many seconds
+/// later. So little that it is late by no more than this, and only where all that may be demanded is.
+const LEAF_WAITS: i64 = 60;
+
 /// The next step of an obligation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -28,7 +34,7 @@ pub enum Step {
     Release,
     /// Record the seed of the draw window where nobody has, and draw; or roll the window where it aged out.
     Draw,
-    /// Prove these cells and post these leaves, what is due first at the front.
+    /// Prove these cells and post these leaves, what is to be done first at the front.
     Answer(Vec<Demand>),
     /// Collect the price.
     Settle,
@@ -61,6 +67,16 @@ pub enum Wanted {
     },
 }
 
+impl Wanted {
+    /// The cell, or [`WHOLE_LEAF`] of the leaf.
+    pub fn place(&self) -> Place {
+        match self {
+            Self::Cell(place) => *place,
+            Self::Leaf { leaf, .. } => Place { leaf: *leaf, cell: WHOLE_LEAF },
+        }
+    }
+}
+
 /// Something asked of this provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Demand {
@@ -68,6 +84,16 @@ pub struct Demand {
     pub wanted: Wanted,
     /// Until when, unix seconds.
     pub due: i64,
+}
+
+impl Demand {
+    /// What is answered first: the lower, of whatever shard. Unix seconds.
+    pub fn rank(&self) -> i64 {
+        match self.wanted {
+            Wanted::Cell(_) => self.due,
+            Wanted::Leaf { .. } => self.due.saturating_add(LEAF_WAITS),
+        }
+    }
 }
 
 /// What the chain can't know.
@@ -171,7 +197,7 @@ fn half_over(shard: &Shard, terms: &JobTerms, now: &Now) -> bool {
 }
 
 /// What is asked of a shard and not done: drawn, named and challenged cells, each once, and leaves to post. What is due
-/// first comes first.
+/// first comes first, see [`Demand::rank`].
 pub fn demanded(shard: &Shard, terms: &JobTerms, asked: &Asked) -> Vec<Demand> {
     let Some(range) = terms.shard(shard.index) else { return Vec::new() };
     let open = unanswered(shard, terms);
@@ -199,8 +225,14 @@ pub fn demanded(shard: &Shard, terms: &JobTerms, asked: &Asked) -> Vec<Demand> {
         });
         demands.extend(missing.map(|(at, leaf)| Demand { wanted: Wanted::Leaf { at, leaf: *leaf }, due }));
     }
-    demands.sort_by_key(|demand| demand.due);
+    demands.sort_by_key(Demand::rank);
     demands
+}
+
+/// The answers that are to be in work now, of what is asked of a shard: the first few, without those that rest. Asked again
+/// whenever one of them has ended, so that what is demanded meanwhile waits for nothing that is due later.
+pub fn at_work(demands: &[Demand], at_once: usize, rests: impl Fn(&Wanted) -> bool) -> Vec<Demand> {
+    demands.iter().filter(|demand| !rests(&demand.wanted)).take(at_once).copied().collect()
 }
 
 /// Whether anything is asked of a shard that its own account tells of.

@@ -36,6 +36,10 @@ pub(crate) enum Place {
     Shard(Pubkey),
     /// Drawing for an obligation, beside what else is done for it.
     Draw(Pubkey),
+    /// Answering what is asked of an obligation. Each answer has its own pauses.
+    Answer(Pubkey),
+    /// Dividing bonds of an obligation's answered challenges: can wait.
+    Bonds(Pubkey),
 }
 
 /// Something that is wrong: nothing new is claimed while it lasts.
@@ -85,7 +89,9 @@ impl Troubles {
     /// Shards that are no obligations any more are no trouble either.
     pub fn keep(&self, obligations: &HashSet<Pubkey>) {
         lock(&self.places).retain(|place, _| match place {
-            Place::Shard(shard) | Place::Draw(shard) => obligations.contains(shard),
+            Place::Shard(shard) | Place::Draw(shard) | Place::Answer(shard) | Place::Bonds(shard) => {
+                obligations.contains(shard)
+            }
             _ => true,
         });
     }
@@ -97,7 +103,7 @@ impl Troubles {
 
     /// Whether anything is wrong for which nothing new may be claimed.
     pub fn forbid_claims(&self) -> bool {
-        lock(&self.places).keys().any(|place| !matches!(place, Place::Claiming | Place::Tidying))
+        lock(&self.places).keys().any(|place| !matches!(place, Place::Claiming | Place::Tidying | Place::Bonds(_)))
     }
 
     /// Whether the last step there failed.
@@ -118,9 +124,11 @@ mod tests {
         let error = |text: &str| WorkerError::Internal(text.to_owned());
         troubles.raise(Place::Claiming, None, &error("a"));
         troubles.raise(Place::Tidying, None, &error("a"));
-        assert!(!troubles.forbid_claims());
         let shard = Pubkey::new_from_array([1; 32]);
-        for place in [Place::Disk, Place::Backend, Place::Chain, Place::Shard(shard), Place::Draw(shard)] {
+        troubles.raise(Place::Bonds(shard), None, &error("a"));
+        assert!(!troubles.forbid_claims());
+        let of_shard = [Place::Shard(shard), Place::Draw(shard), Place::Answer(shard)];
+        for place in [Place::Disk, Place::Backend, Place::Chain].into_iter().chain(of_shard) {
             troubles.raise(place, None, &error("b"));
             troubles.raise(place, None, &error("b"));
             assert!(troubles.forbid_claims() && troubles.has(place) && !troubles.may_try(place));
@@ -131,9 +139,10 @@ mod tests {
         while told.try_recv().is_ok() {
             count += 1;
         }
-        assert_eq!(count, 2 + 5);
+        assert_eq!(count, 3 + 6);
         troubles.raise(Place::Draw(shard), None, &error("b"));
+        troubles.raise(Place::Answer(shard), None, &error("b"));
         troubles.keep(&HashSet::new());
-        assert!(!troubles.forbid_claims());
+        assert!(!troubles.forbid_claims() && !troubles.has(Place::Bonds(shard)));
     }
 }

@@ -12,7 +12,7 @@ use assay_settlement::{
 use assay_worker::{
     events::ShardRef,
     journal::{Journal, Obligation, Sent, State},
-    step::{Asked, Fate, Here, Step, Wanted, fate, next, state_of},
+    step::{Asked, Demand, Fate, Here, Step, Wanted, fate, next, state_of},
 };
 use bytemuck::Zeroable;
 use proptest::prelude::*;
@@ -165,7 +165,7 @@ impl World {
                 rules::shard::draw(shard, &job.terms, &self.shard.shard, window, &[3; 32], now).unwrap();
             }
             Step::Answer(demands) => {
-                assert!(demands.is_sorted_by_key(|demand| demand.due));
+                assert!(demands.is_sorted_by_key(Demand::rank));
                 for demand in demands {
                     assert!(demand.due > now.time, "late: {demand:?}");
                     match demand.wanted {

@@ -9,7 +9,7 @@ use assay_settlement::{CostClass, EXPERIMENTAL, Job, Market, PAUSED, Provider, S
 use assay_worker::{
     AcceptAttested, ProviderConfig,
     effort::Speeds,
-    eligibility::{Offer, Skip, View, order},
+    eligibility::{Offer, Pay, Skip, View, order},
 };
 use bytemuck::Zeroable;
 use solana_keypair::Keypair;
@@ -90,7 +90,7 @@ impl World {
 #[test]
 fn every_reason_not_to_claim() {
     // Half of the ramp is over.
-    assert_eq!(World::judge(|_| {}), Ok(Offer { price: 700, collateral: 1_050 }));
+    assert_eq!(World::judge(|_| {}), Ok(Offer { price: 700, collateral: 1_050, load: 0 }));
     assert_eq!(World::judge(|w| w.market.flags = EXPERIMENTAL), Err(Skip::ExperimentalMarket));
     assert!(
         World::judge(|w| {
@@ -119,6 +119,61 @@ fn every_reason_not_to_claim() {
         (w.provider.load_seconds, w.provider.queued_seconds) = (2_000, 1_000);
     });
     assert_eq!(loaded, Err(Skip::Loaded { seconds: 3_000, more: 600, limit: 3_600 }));
+}
+
+/// A provider can have only so much load in work: a price that is fair for a shard of little load is not for one of much.
+#[test]
+fn a_price_for_the_load() {
+    let judge = |samples: u8, rate: u64| {
+        World::judge(|w| {
+            (w.job.terms.samples, w.job.terms.answer_transactions) = (samples, 10);
+            w.config.min_price_per_load_second = rate;
+        })
+    };
+    // 700 for 60 seconds.
+    assert_eq!(judge(3, 11), Ok(Offer { price: 700, collateral: 1_050, load: 60 }));
+    assert_eq!(judge(3, 12), Err(Skip::PriceTooLow { price: 700, minimum: 720 }));
+    assert_eq!(judge(1, 12), Ok(Offer { price: 700, collateral: 1_050, load: 20 }));
+    assert_eq!(judge(3, u64::MAX), Err(Skip::PriceTooLow { price: 700, minimum: u64::MAX }));
+    // The price of a whole shard stays a least price, and a job that asks for nothing has no load.
+    assert_eq!(judge(0, 1_000), Ok(Offer { price: 700, collateral: 1_050, load: 0 }));
+    let both = World::judge(|w| {
+        (w.config.min_price, w.config.min_price_per_load_second) = (701, 1);
+    });
+    assert_eq!(both, Err(Skip::PriceTooLow { price: 700, minimum: 701 }));
+    let config = World::new().config;
+    let default = ProviderConfig::new(config.cluster, config.operator, key(8), key(7), PathBuf::from("unused"));
+    assert_eq!(default.least_price(u32::MAX), 1);
+}
+
+/// Eleven jobs that pay next to nothing for the dearest cells fill what a provider can answer: they come after what pays.
+#[test]
+fn what_pays_most_for_its_load_comes_first() {
+    let pay = |price, load, created_at| Pay { price, load, created_at, job: key(1) };
+    let sorted = [
+        // Large prices compare exactly.
+        pay(u64::MAX, u32::MAX, 2),
+        pay(u64::MAX - 1, u32::MAX, 1),
+        // What can be asked nothing counts as a second.
+        pay(6, 0, 9),
+        pay(1_000, 200, 1),
+        // The same for each second: the older one first.
+        pay(100, 50, 3),
+        pay(200, 100, 4),
+        pay(1, 1, 1),
+        pay(1, 324, 1),
+        pay(0, 1, 1),
+    ];
+    let mut mixed: Vec<Pay> = sorted.iter().skip(4).chain(sorted.iter().take(4)).rev().copied().collect();
+    mixed.sort_by(|a, b| b.cmp(a));
+    let told = |p: &Pay| (p.price, p.load, p.created_at);
+    assert_eq!(mixed.iter().map(told).collect::<Vec<_>>(), sorted.iter().map(told).collect::<Vec<_>>());
+    let world = World::new();
+    // Half of the ramp is over; nobody's shard pays more than one that nobody has claimed.
+    let most = world.view().most(key(3), &world.job);
+    assert_eq!((most.price, most.load, most.created_at, most.job), (700, 0, 1_000, key(3)));
+    let given_back = Shard { claims: 1, ramp_from: 1_200, ..Shard::zeroed() };
+    assert!(world.view().shard(&world.job, 0, Some(&given_back)).unwrap().price < most.price);
 }
 
 /// Where an attestor decides about the price, by what its silence means; and what this version does not know.
@@ -186,7 +241,7 @@ fn a_given_back_shard_has_its_own_ramp() {
     let mut shard = Shard::zeroed();
     (shard.claims, shard.ramp_from) = (1, 1_200);
     let offer = world.view().shard(&world.job, 0, Some(&shard));
-    assert_eq!(offer, Ok(Offer { price: 500, collateral: 750 }));
+    assert_eq!(offer, Ok(Offer { price: 500, collateral: 750, load: 0 }));
 }
 
 #[test]

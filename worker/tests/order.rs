@@ -5,7 +5,7 @@ use assay_settlement::{
     Challenge, ChallengeState, CostClass, Delivery, DeliveryMode, JobTerms, Shard, ShardState,
     rules::{draw::Place, time::Now},
 };
-use assay_worker::step::{Asked, Demand, Here, Step, Wanted, demanded, next};
+use assay_worker::step::{Asked, Demand, Here, Step, WHOLE_LEAF, Wanted, at_work, demanded, next};
 use bytemuck::Zeroable;
 use solana_pubkey::Pubkey;
 
@@ -70,4 +70,46 @@ fn what_is_due_first_is_proven_first() {
     let asked = Asked::default();
     let now = Now { time: 90_000, slot: 1_000_000, ..now };
     assert_eq!(next(&provider, &terms, Some(&unseen), &asked, here, &now), Step::Wait);
+}
+
+/// A late leaf costs the price, a late cell the collateral.
+#[test]
+fn a_leaf_comes_after_cells_that_are_due_at_about_the_same_time() {
+    let (mut terms, now) = (terms(), 20_000);
+    terms.answer_transactions = 1;
+    let mut shard = Shard::zeroed();
+    (shard.state, shard.drawn, shard.drawn_at) = (ShardState::Sampled as u8, 3, now);
+    shard.cells[..3].copy_from_slice(&[1, 2, 3]);
+    (shard.named, shard.cells[3], shard.cells[4]) = (2, 4, 5);
+    (shard.leaves_demanded, shard.open_challenges) = (1, 0);
+    let mut delivery = Delivery::zeroed();
+    (delivery.count, delivery.leaves[0]) = (1, 7);
+    let asked = Asked { challenges: Vec::new(), delivery: Some(delivery) };
+    // The leaf is due two seconds after the time for an answer: `before` the drawn cells, with the named ones well after both.
+    let place_of_leaf = |before: i64| {
+        let mut shard = shard;
+        (shard.demanded_at, shard.named_at) = (now - 2 - before, now + 1_000);
+        let demands = demanded(&shard, &terms, &asked);
+        assert_eq!(demands.len(), 6);
+        assert!(demands.is_sorted_by_key(Demand::rank));
+        let leaf = demands.iter().position(|demand| demand.wanted == Wanted::Leaf { at: 0, leaf: 7 }).unwrap();
+        assert_eq!(demands[leaf].wanted.place(), Place { leaf: 7, cell: WHOLE_LEAF });
+        (leaf, demands[leaf].due - (now + 43_200))
+    };
+    assert_eq!(place_of_leaf(0), (3, 0));
+    assert_eq!(place_of_leaf(59), (3, -59));
+    assert_eq!(place_of_leaf(61), (0, -61));
+    assert_eq!(place_of_leaf(-900), (3, 900));
+}
+
+/// The first few are in work, and what rests keeps nothing behind it waiting.
+#[test]
+fn what_is_at_work_are_the_first_that_do_not_rest() {
+    let cell = |cell, due| Demand { wanted: Wanted::Cell(Place { leaf: 0, cell }), due };
+    let demands: Vec<Demand> = (0..10).map(|i| cell(i, i64::from(i))).collect();
+    assert_eq!(at_work(&demands, 4, |_| false), demands[..4]);
+    let odd = |wanted: &Wanted| wanted.place().cell % 2 == 1;
+    assert_eq!(at_work(&demands, 4, odd), [demands[0], demands[2], demands[4], demands[6]]);
+    assert_eq!(at_work(&demands, 40, odd).len(), 5);
+    assert!(at_work(&demands, 4, |_| true).is_empty());
 }

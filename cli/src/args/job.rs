@@ -30,7 +30,7 @@ pub enum JobCommand {
     /// Stop a job from taking more claims, and take back what no shard needs
     Cancel(JobAddress),
     /// Close a finished job: refunds, rent and fees go where they belong
-    Close(JobAddress),
+    Close(JobClose),
 }
 
 /// A job.
@@ -38,6 +38,16 @@ pub enum JobCommand {
 pub struct JobAddress {
     /// Address of the job
     pub job: Pubkey,
+}
+
+/// `assay job close`
+#[derive(Args, Clone, Debug)]
+pub struct JobClose {
+    /// Address of the job
+    pub job: Pubkey,
+    /// Give up what slashed shards owe you where a frozen vault keeps it from moving: else the job stays until it thaws
+    #[arg(long)]
+    pub waive_debts: bool,
 }
 
 /// `assay job name`

@@ -298,7 +298,7 @@ pub async fn collect(context: &Context<'_>, job: &Submitted, replacements: &[(u3
 /// The chain refuses.
 pub async fn close(context: &Context<'_>, parties: &Parties, jobs: &[&Submitted]) -> Result<()> {
     for job in jobs {
-        end::close_all(context, &parties.renter, &job.address).await?;
+        end::close_all(context, &parties.renter, &job.address, false).await?;
     }
     Ok(())
 }

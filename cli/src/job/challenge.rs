@@ -4,7 +4,7 @@ use crate::{
     args::Challenge,
     context::{Context, MarketAt},
     error::{CliError, Exit, Result},
-    job::{committed, find, market_of, span},
+    job::{committed, find, market_of, slashed::Slashed, span},
 };
 use assay_client::ix;
 use assay_settlement::{
@@ -198,7 +198,7 @@ async fn end(
     let signature = move_bond(context, keypair, market, &address, &challenge, job).await?;
     let bounty = match shard {
         Some(shard) if shard.state() == Some(ShardState::Slashed) && shard.bounty_to == challenge.challenger => {
-            fetch_bounty(context, args, keypair, job, market, &shard).await?
+            Slashed { address: &args.job, job, market, shard: &shard }.pay_out(context, keypair).await?
         }
         _ => 0,
     };
@@ -227,31 +227,4 @@ async fn end(
         "challenger": challenge.challenger.to_string(),
         "signature": signature.to_string(),
     }))
-}
-
-/// Moves the debts of a slashed shard and the bounty to whom it is owed. Returns the bounty, base units; 0 where somebody
-/// else has moved it.
-async fn fetch_bounty(
-    context: &Context<'_>,
-    args: &Challenge,
-    keypair: &Keypair,
-    job: &Job,
-    market: &MarketAt,
-    shard: &Shard,
-) -> Result<u64> {
-    let provider = context.reader.provider(&shard.provider).await?;
-    if shard.seized == 0 {
-        let seize = ix::seize(&args.job, job, &shard.provider, &provider, args.shard);
-        context.send(&[seize], &[keypair]).await?;
-    }
-    if shard.owed_bounty == 0 {
-        return Ok(0);
-    }
-    let to = market.purse(&shard.bounty_to);
-    let instructions = [
-        market.make_purse(keypair.pubkey(), &shard.bounty_to),
-        ix::pay_bounty(&args.job, job, &shard.provider, &provider, args.shard, to),
-    ];
-    context.send(&instructions, &[keypair]).await?;
-    Ok(shard.owed_bounty)
 }

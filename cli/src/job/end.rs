@@ -1,9 +1,14 @@
 //! `assay job cancel` and `assay job close`: taking back what is the renter's.
 
 use crate::{
+    args::JobClose,
     context::Context,
     error::{CliError, Exit, Result},
-    job::{challenge::move_bond, market_of, own},
+    job::{
+        challenge::move_bond,
+        market_of, own,
+        slashed::{Slashed, owes},
+    },
 };
 use assay_client::{ix, token};
 use assay_settlement::{
@@ -116,11 +121,35 @@ async fn close_around(context: &Context<'_>, owner: &Keypair, address: &Pubkey, 
     Ok((challenges, deliveries))
 }
 
+/// Has the debts of slashed shards moved, as far as nobody has done so. `waive`: gives up those that a frozen vault holds.
+async fn collect_debts(context: &Context<'_>, owner: &Keypair, address: &Pubkey, job: &Job, waive: bool) -> Result<()> {
+    let market = market_of(context, job).await?;
+    for (_, shard) in context.reader.shards_of_job(address).await?.iter().filter(|(_, shard)| owes(shard)) {
+        let index = shard.index;
+        let slashed = Slashed { address, job, market: &market, shard };
+        let refused = slashed.pay_out(context, owner).await.err();
+        // The first seizure lands behind a frozen vault too, and moves nothing.
+        if !context.reader.shard(address, index).await?.is_some_and(|shard| owes(&shard)) {
+            continue;
+        }
+        let why = refused.map_or_else(|| "a vault is frozen".to_owned(), |error| error.message);
+        context.console.note(format!("what shard {index} owes can't be moved now: {why}"));
+        if waive {
+            slashed.waive(context, owner).await?;
+            context.console.note(format!("shard {index}: you gave up what it owed you; it is the provider's again"));
+        }
+    }
+    Ok(())
+}
+
 /// Closes a terminal job and its shards' accounts: fees to the treasury, the rest to the renter, rents to their payers.
+/// `waive`: gives up what slashed shards owe where a frozen vault holds it.
 ///
 /// # Errors
 /// A job in which something can still happen (`job-not-finished`, exit code 9), or the chain can't be reached.
-pub async fn close_all(context: &Context<'_>, owner: &Keypair, address: &Pubkey) -> Result<Closed> {
+pub async fn close_all(context: &Context<'_>, owner: &Keypair, address: &Pubkey, waive: bool) -> Result<Closed> {
+    let job = own(context, owner, address).await?;
+    collect_debts(context, owner, address, &job, waive).await?;
     let job = own(context, owner, address).await?;
     let now = context.reader.now().await?;
     if !job.terminal(&now) {
@@ -137,7 +166,7 @@ pub async fn close_all(context: &Context<'_>, owner: &Keypair, address: &Pubkey)
         shards.iter().filter(|(_, shard)| !closable(shard, &job, &now)).map(|(_, shard)| shard.index).collect();
     if !open.is_empty() {
         let text = format!(
-            "of shards {open:?} something is still owed: a bounty waits for whoever proved the fault, 30 days at most, or a vault is frozen. Nothing is lost; try again later. `assay job cancel` takes back what is free now"
+            "of shards {open:?} something is still owed: a vault is frozen, or a bounty waits for whoever proved the fault, 30 days at most. Nothing is lost; try again later, or give up what a frozen vault holds with --waive-debts. `assay job cancel` takes back what is free now"
         );
         return Err(CliError::new(Exit::NotReady, "shards-owe", text));
     }
@@ -158,9 +187,9 @@ pub async fn close_all(context: &Context<'_>, owner: &Keypair, address: &Pubkey)
 ///
 /// # Errors
 /// As [`close_all`].
-pub async fn close(context: &Context<'_>, address: &Pubkey) -> Result<()> {
-    let owner = context.keypair()?;
-    let closed = close_all(context, &owner, address).await?;
+pub async fn close(context: &Context<'_>, args: &JobClose) -> Result<()> {
+    let (owner, address) = (context.keypair()?, &args.job);
+    let closed = close_all(context, &owner, address, args.waive_debts).await?;
     context.console.say(format!("job {address} is closed, with {} shard accounts. Results stay with their providers for a while: fetch them soon.", closed.shards));
     context.console.document(&serde_json::json!({
         "job": address.to_string(),

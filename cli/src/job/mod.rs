@@ -9,6 +9,7 @@ pub mod fetch;
 pub mod file;
 pub mod name;
 pub mod results;
+pub mod slashed;
 pub mod status;
 pub mod submit;
 pub mod watch;

@@ -77,7 +77,7 @@ fn bound(name: &str) -> &'static [usize] {
 impl Tampering {
     /// One at random.
     pub fn random(pick: &mut Pick) -> Option<Self> {
-        let base = Self::base(pick)?;
+        let (base, would_land) = Self::base(pick)?;
         let name = base.name();
         let places = bound(name);
         if places.is_empty() || matches!(base, Action::Tampering(_)) {
@@ -95,6 +95,8 @@ impl Tampering {
             1 if instruction.data.len() > 8 => {
                 How::Cut(usize::try_from(pick.below(instruction.data.len() as u64)).unwrap())
             }
+            // What would be refused as it is may land with the account that it ought to have had.
+            _ if !would_land => return None,
             _ => {
                 let place = pick.one(places)?;
                 // A provider that has left gets nothing of a bond: its vault does not matter then.
@@ -117,13 +119,15 @@ impl Tampering {
         Some(Self { base: Box::new(base), how })
     }
 
-    /// Something that would land as it is, mostly: else nothing shows that the change is what it is refused for.
-    fn base(pick: &mut Pick) -> Option<Action> {
+    /// Something that would land as it is, mostly: else nothing shows that the change is what it is refused for. And whether it
+    /// would.
+    fn base(pick: &mut Pick) -> Option<(Action, bool)> {
         for _ in 0..TRIES {
             let Some(base) = Action::random(pick) else { continue };
             let fits = !matches!(base, Action::Tampering(_)) && !bound(base.name()).is_empty();
-            if fits && (pick.once_in(8) || base.apply(&mut pick.model.clone()).is_ok()) {
-                return Some(base);
+            let would_land = fits && base.apply(&mut pick.model.clone()).is_ok();
+            if would_land || fits && pick.once_in(8) {
+                return Some((base, would_land));
             }
         }
         None

@@ -2,9 +2,10 @@
 //! attestation. The provider of these tests commits and does nothing more.
 
 use crate::scene::{SOL, Scene, TOKEN, image, wait_for};
-use assay_client::ix;
+use assay_client::{ix, token};
 use assay_settlement::{seeds, state::ShardState};
 use solana_pubkey::Pubkey;
+use solana_rpc_client_api::request::RpcRequest;
 
 /// A provider with stake, registered by commands, and its keys: owner, operator.
 pub struct Idle {
@@ -154,6 +155,53 @@ async fn an_overdue_challenge_pays_its_challenger() {
     scene.done(&["job", "cancel", &job, "-k", &renter]).await;
     scene.done(&["job", "close", &job, "-k", &renter]).await;
     assert!(scene.tokens(&renter_key).await > 10 * TOKEN, "refunded and compensated");
+}
+
+/// Nobody has moved what slashed shards owe: closing the job does. Behind a frozen vault the job waits, or the renter gives it up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_closes_with_what_it_is_owed_or_without() {
+    let scene = Scene::with_response(60, 3).await;
+    let (renter, renter_key) = scene.wallet("renter", SOL, 10 * TOKEN).await;
+    let (stranger, stranger_key) = scene.wallet("stranger", SOL, TOKEN).await;
+    let idle = Idle::new(&scene).await;
+    let reader = scene.reader();
+    let slashed = async |number: &str| {
+        let job = scene.done(&image(&renter, number)).await["job"].as_str().unwrap().to_owned();
+        let key: Pubkey = job.parse().unwrap();
+        idle.commit(&scene, &job, 0).await;
+        scene.done(&["job", "name", &job, "0", "--cell", "0", "-k", &renter]).await;
+        wait_for("the named cell is overdue", async || {
+            let sender = assay_client::send::Sender::new(scene.cluster());
+            let signer = assay_cli::context::read_keypair(std::path::Path::new(&stranger)).unwrap();
+            let slash = ix::slash_unanswered(stranger_key, &key, 0);
+            let sent = sender.send(&[slash], &[&signer], Default::default()).await.unwrap();
+            sent.landed().is_ok().then_some(())
+        })
+        .await;
+        scene.done(&["job", "cancel", &job, "-k", &renter]).await;
+        (job, key)
+    };
+    let (job, _) = slashed("1").await;
+    let (had, bounty) = (scene.tokens(&renter_key).await, scene.tokens(&stranger_key).await);
+    scene.done(&["job", "close", &job, "-k", &renter]).await;
+    assert!(scene.tokens(&renter_key).await > had, "escrow and compensation");
+    assert!(scene.tokens(&stranger_key).await > bounty, "the bounty, to whoever had it slashed");
+
+    let (job, key) = slashed("2").await;
+    let (data, provider) = (reader.job(&key).await.unwrap(), reader.provider(&idle.provider).await.unwrap());
+    let purse = token::associated(&stranger_key, &scene.mint);
+    scene.send(&[ix::pay_bounty(&key, &data, &idle.provider, &provider, 0, purse)], &stranger).await;
+    const STATE_AT: usize = 108;
+    const FROZEN: u8 = 2;
+    let mut vault = reader.rpc().account(&provider.vault).await.unwrap().unwrap();
+    vault.data[STATE_AT] = FROZEN;
+    let frozen = serde_json::json!([provider.vault.to_string(), { "data": hex::encode(&vault.data) }]);
+    let method = RpcRequest::Custom { method: "surfnet_setAccount" };
+    let _: serde_json::Value = reader.rpc().raw().send(method, frozen).await.unwrap();
+    scene.refused(&["job", "close", &job, "-k", &renter], 9, "shards-owe").await;
+    scene.done(&["job", "close", &job, "-k", &renter, "--waive-debts"]).await;
+    let provider = reader.provider(&idle.provider).await.unwrap();
+    assert_eq!((provider.locked, provider.active), (0, 0), "it is the provider's again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,7 @@ use assay_settlement::{
 use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 
-use super::{Answering, Judged, close_after, hold, write};
+use super::{Answering, Judged, close_after, hold, send, write};
 use crate::{
     chain::{Chain, Order},
     error::{Result, WorkerError},
@@ -40,7 +40,7 @@ pub(super) async fn adjudicate(
     let bytes = steps.iter().filter_map(Answer::evidence_account_bytes).max().unwrap_or(0);
     let first = steps.first().and_then(|step| step.evidence.as_deref()).unwrap_or_default();
     let (address, held) = hold(chain, answering, shard, bytes, first, &place).await?;
-    let walk = Walk { chain, job, shard, place, address };
+    let walk = Walk { chain, answering, job, shard, place, address };
     let judged = walk.on(held, steps).await;
     close_after(chain, answering, shard, &address, judged.is_ok()).await;
     judged
@@ -48,6 +48,7 @@ pub(super) async fn adjudicate(
 
 struct Walk<'a> {
     chain: &'a Chain,
+    answering: Option<Answering<'a>>,
     job: &'a Job,
     shard: ShardRef,
     place: Place,
@@ -64,14 +65,14 @@ impl Walk<'_> {
         let (mut last, mut evidence): (Option<Signature>, u64) = (None, 0);
         for Answer { args, evidence: data } in steps.into_iter().skip(behind) {
             let data = data.unwrap_or_default();
-            write(self.chain, self.shard, self.address, &data, &held).await?;
+            write(self.chain, self.answering, self.shard, self.address, &data, &held).await?;
             let place = held.get_mut(EVIDENCE_HEADER_BYTES..account_bytes(&data)).ok_or_else(broken)?;
             place.copy_from_slice(&data);
             evidence = evidence.saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX));
             let (job, index) = (&self.shard.job, self.shard.index);
             let step = ix::step_cell(self.chain.me(), job, self.job, index, self.address, args);
             let order = Order { action: Action::StepCell, shard: Some(self.shard), instructions: &[step], units: None };
-            last = Some(self.chain.send(order).await?);
+            last = Some(send(self.chain, self.answering, order).await?);
         }
         Ok(Judged { signature: last.ok_or_else(broken)?, evidence })
     }

@@ -10,12 +10,11 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    demo::SELECTION,
     mutants::{
         accounts::Check,
         sites::{Kind, Site},
     },
-    run::cargo,
+    run::{cargo, say},
     sbf::files,
 };
 
@@ -158,10 +157,12 @@ fn place_of(program: &[u8], mark: &[u8]) -> Result<usize> {
     }
 }
 
-/// Builds the settlement tests and returns their binary.
+/// Builds the settlement tests, optimised because they run hundreds of times, and returns their binary.
 fn test_binary(workspace: &Path) -> Result<PathBuf> {
+    say("compiling the settlement tests, optimised (about 9 minutes on two cores the first time)");
     let mut build = cargo();
-    build.current_dir(workspace).args(["test", "--locked", "--no-run", "--test", "settlement"]).args(SELECTION);
+    build.current_dir(workspace).args(["test", "--locked", "--no-run", "--test", "settlement"]);
+    build.args(["--profile", "long", "--package", "assay-tests", "--no-default-features"]);
     let output = build.stderr(Stdio::piped()).output().context("cannot start cargo")?;
     let text = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {

@@ -48,13 +48,13 @@ pub fn open(
     Ok(())
 }
 
-/// Seconds to answer a challenge with which the provider's queue is `queued` seconds long: the response time, and a unit for
-/// each that exists and for itself. Whoever answers in the order of opening, each in its unit, is never late: what lies
-/// before a challenge only gets less.
+/// Seconds to answer a challenge with which the provider's load and queue are `queued` seconds long: the response time, and
+/// all that may have to be answered before it, itself included. Why whoever keeps its pace is never late then: `rules/load.rs`.
+/// (What lies before a challenge only gets less.)
 ///
-/// It is the challenges that exist which count, not those that were ever opened: a queue that only the clock shortens could
-/// be filled for nothing but fees, by challenging oneself in a job of one's own and accepting it, and would put off every
-/// later challenge for as long as one likes. Here whoever puts off others keeps a bond tied up for every unit.
+/// It is the challenges that still want an answer which count, not those ever opened: a queue that only the clock shortens
+/// could be filled for nothing but fees, by challenging oneself in a job of one's own and accepting it, and would put off all
+/// later challenges for as long as one likes. Here whoever puts off others keeps a bond tied up for every unit.
 fn time_to_answer(queued: u64, terms: &JobTerms) -> u32 {
     terms.response_seconds.saturating_add(u32::try_from(queued).unwrap_or(u32::MAX))
 }
