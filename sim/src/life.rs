@@ -217,8 +217,20 @@ impl<'a> Life<'a> {
     }
 
     /// The bond of this challenge goes back whole; refused unless it may.
-    pub fn return_bond(&mut self, made: &Challenge) -> Result<()> {
+    pub fn return_bond(&self, made: &Challenge) -> Result<()> {
         challenge::returnable(made, Some(&self.shard), &self.now)
+    }
+
+    /// Seconds in the provider's queue of challenges.
+    pub fn queued(&self) -> u64 {
+        self.provider.queued_seconds
+    }
+
+    /// The renter accepts a shard of a provider whose queue is so long by now. Returns what is left of the queue, seconds.
+    pub fn accept_of(&mut self, queued: u64) -> Result<u64> {
+        self.provider.queued_seconds = queued;
+        self.accept()?;
+        Ok(self.provider.queued_seconds)
     }
 
     /// The same provider, with its queue, at work on a shard of another job.

@@ -142,6 +142,10 @@ pub fn proving(a: &Assumptions) -> Result<Section> {
     Ok(section)
 }
 
+fn last<'a>(own: &[Life<'a>]) -> Result<Life<'a>> {
+    own.last().cloned().ok_or(AssayError::NoSuchShard)
+}
+
 /// What it costs to fill one's own queue.
 pub fn queueing(a: &Assumptions) -> Result<Section> {
     let mut section = Section::new(
@@ -178,23 +182,30 @@ pub fn queueing(a: &Assumptions) -> Result<Section> {
                 let (made, due) = other.elsewhere(&deal, chance)?.challenge(0, &STRANGER)?;
                 Ok((made.bond, due))
             };
-            let mut own = Life::committed(&deal, &mut chance)?;
-            let (_, before) = fresh(&own, &mut chance)?;
+            let mut own = vec![Life::committed(&deal, &mut chance)?];
+            let (_, before) = fresh(&last(&own)?, &mut chance)?;
             let (mut left, mut open) = (challenges, Vec::new());
             while left > 0 {
                 // Each cell has one challenge at most; when all have one, the next shard is taken.
+                let mut shard = last(&own)?;
+                if !open.is_empty() {
+                    shard = shard.elsewhere(&deal, &mut chance)?;
+                }
                 for cell in 0..left.min(deal.cells()) {
-                    open.push(own.challenge(cell, &POCKET)?.0);
+                    open.push(shard.challenge(cell, &POCKET)?.0);
                     left = left.saturating_sub(1);
                 }
-                if left > 0 {
-                    own = own.elsewhere(&deal, &mut chance)?;
-                }
+                own.push(shard);
             }
-            let (bond, after) = fresh(&own, &mut chance)?;
-            own.accept()?;
-            open.iter().try_for_each(|made| own.return_bond(made))?;
-            let (_, at_last) = fresh(&own, &mut chance)?;
+            let (bond, after) = fresh(&last(&own)?, &mut chance)?;
+            // The first of them stands here as it was before it was challenged.
+            let mut queued = last(&own)?.queued();
+            for shard in own.iter_mut().skip(1) {
+                queued = shard.accept_of(queued)?;
+            }
+            let ended = last(&own)?;
+            open.iter().try_for_each(|made| ended.return_bond(made))?;
+            let (_, at_last) = fresh(&ended, &mut chance)?;
             let lost = challenge::divide(bond, true)?.renter;
             let (n, in_days) = (challenges as f64, |from: i64, to: i64| to.saturating_sub(from) as f64 / 86_400.0);
             section.row([

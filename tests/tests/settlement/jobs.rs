@@ -129,7 +129,12 @@ fn what_a_verifier_states_of_a_job_has_limits() {
         (with(|g| g.classes = 0), E::VerifierAnswer),
         (with(|g| g.classes = 3), E::VerifierAnswer),
         (with(|g| g.classes = 300), E::VerifierAnswer),
+        // One more than the kernel declared, all as they should be.
+        (with(|g| (g.classes, g.class[2]) = (3, g.class[1])), E::VerifierAnswer),
         (with(|g| g.inputs = 1), E::VerifierAnswer),
+        // More to answer with than the kernel declared: it makes bonds dearer and due times longer.
+        (with(|g| (g.answer_transactions, g.shard_align) = (2, 1)), E::VerifierAnswer),
+        (with(|g| (g.evidence_kib, g.shard_align) = (2, 1)), E::VerifierAnswer),
         (one(CostClass { cells: 0, ..cell }), E::VerifierAnswer),
         (one(CostClass { cost: 0, ..cell }), E::VerifierAnswer),
         (one(CostClass { cells_per_leaf: 0, ..cell }), E::VerifierAnswer),

@@ -8,6 +8,7 @@ use assay_tests::{
     scripted::{Says, Script, description, two_stages},
     world::{VERIFIER, swapped},
 };
+use solana_account::Account;
 use solana_pubkey::Pubkey;
 
 const HOUR: u32 = 3_600;
@@ -137,6 +138,28 @@ fn a_verifier_must_be_an_immutable_program() {
     w.chain.svm.add_program_with_loader(old, &script.elf(), old_loader).unwrap();
     for address in [creator.id(), old, data] {
         w.refused(E::VerifierNotProgram, &[ix::register_kernel(creator.id(), address, 1)], &[&creator]);
+    }
+}
+
+#[test]
+fn a_verifiers_accounts_are_the_loaders_own() {
+    // Everything about them is right but one thing each. Only the loader could bring most of these about: it is not asked to.
+    let script = Script::new(5, &two_stages(), &[0; 4]);
+    let (verifier, other) = (script.address(), Pubkey::from_str_const("BPFLoader2111111111111111111111111111111111"));
+    let data = ix::program_data_address(&verifier);
+    let changes: [(Pubkey, fn(&mut Account, Pubkey)); 3] =
+        [(verifier, |a, _| a.executable = false), (data, |a, other| a.owner = other), (data, |a, _| a.data[0] = 1)];
+    for (i, (address, change)) in changes.into_iter().enumerate() {
+        let mut w = World::new();
+        let creator = w.creator.clone();
+        w.chain.deploy(verifier, &script.elf(), None);
+        let mut account = w.chain.svm.get_account(&address).unwrap();
+        change(&mut account, other);
+        // A program that can't be loaded is written all the same.
+        drop(w.chain.svm.set_account(address, account.clone()));
+        assert_eq!(w.chain.svm.get_account(&address), Some(account), "case {i}");
+        let register = ix::register_kernel(creator.id(), verifier, 5);
+        assert_eq!(w.send(&[register], &[&creator]).map(|r| r.logs), Err(E::VerifierNotProgram.into()), "case {i}");
     }
 }
 

@@ -3,7 +3,12 @@
 use super::counterfeits;
 use assay_client::{ix, token};
 use assay_settlement::{Terms, constants::NOBODY, seeds};
-use assay_tests::{Actor, Provider, Spec, Task, World, experimental_terms, tokens::TOKEN_2022, world::VERIFIER};
+use assay_tests::{
+    Actor, Provider, Spec, Task, World, experimental_terms,
+    scripted::{Says, Script, two_stages},
+    tokens::TOKEN_2022,
+    world::VERIFIER,
+};
 use solana_instruction::Instruction;
 use solana_pubkey::Pubkey;
 use std::collections::BTreeSet;
@@ -108,6 +113,9 @@ impl Zoo {
                 .into_iter()
                 .cloned()
                 .collect();
+        // A program that agrees to everything it is asked, as a false token program would.
+        let yes = Script { cell: Says::Nothing, ..Script::new(99, &two_stages(), &[]) };
+        w.chain.deploy(yes.address(), &yes.elf(), None);
         let other_shard = seeds::shard(&other.job, 0);
         let other_challenge = seeds::challenge(&other_shard, 5);
         let mut pool = vec![
@@ -152,6 +160,7 @@ impl Zoo {
             token::ASSOCIATED_TOKEN,
             assay_settlement::ID,
             VERIFIER,
+            yes.address(),
         ];
         pool.extend(SYSVARS);
         pool.extend(actors.iter().flat_map(|a| [a.id(), a.tokens]));

@@ -88,12 +88,19 @@ fn collect(root: &Path, folder: &Path, sites: &mut Vec<Site>) -> Result<()> {
             continue;
         }
         let source = String::from_utf8(files::read(&path)?).with_context(|| format!("{file} is no text"))?;
-        for (line, text) in (1u32..).zip(source.lines()) {
-            let text = text.trim();
+        // What a refusing function calls in its turn has the place of whoever called it.
+        let mut inside_refuser = false;
+        for (line, whole) in (1u32..).zip(source.lines()) {
+            let text = whole.trim();
             if text.starts_with("#[cfg(test)]") {
                 break;
             }
-            if !text.starts_with("//") && !text.contains("fn ") && CHECKS.iter().any(|check| calls(text, check)) {
+            inside_refuser = whole != "}" && (inside_refuser || text.contains("track_caller"));
+            if !inside_refuser
+                && !text.starts_with("//")
+                && !text.contains("fn ")
+                && CHECKS.iter().any(|check| calls(text, check))
+            {
                 let mut place = [0; 8];
                 let (name, number) = place.split_at_mut(4);
                 name.copy_from_slice(&hash::of_32(&file).to_le_bytes());
