@@ -14,6 +14,8 @@ pub use reference::{
 };
 
 use crate::abi::{Geometry, MAX_INPUTS, ParamError, VerifierError};
+use crate::hash::Hash;
+use crate::merkle::{Tree, salted_leaf_hash};
 use crate::registry::AnyKernel;
 
 /// A job's inputs, each exactly as long as its geometry says; empty slices for those that are not there.
@@ -69,6 +71,60 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// See [`ExecError`].
     fn run(&self, kernel: u16, params: &[u8], inputs: &Inputs, leaves: Range<u64>) -> Result<Vec<u8>, ExecError>;
+
+    /// Computes leaves as [`run`](Self::run) does and hashes them where they were computed.
+    ///
+    /// # Errors
+    /// See [`ExecError`].
+    fn run_hashed(
+        &self,
+        kernel: u16,
+        params: &[u8],
+        inputs: &Inputs,
+        leaves: Range<u64>,
+        commit: &Commit,
+    ) -> Result<Piece, ExecError> {
+        let geometry = AnyKernel::from_id(kernel)?.geometry(params)?;
+        let bytes = self.run(kernel, params, inputs, leaves.clone())?;
+        let nodes = commit.nodes(&geometry, leaves, &bytes).ok_or(ExecError::LeafRange)?;
+        Ok(Piece { bytes, nodes })
+    }
+}
+
+/// How leaves are hashed into a shard's tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// What every leaf is hashed with.
+    pub salt: Hash,
+    /// The lowest level of the tree that is wanted: its nodes each stand for 2^level leaves, counted from the first of
+    /// those computed, the last of them for what is left.
+    pub level: u8,
+}
+
+/// Some leaves of a result.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Piece {
+    /// The leaves' bytes, one after the other.
+    pub bytes: Vec<u8>,
+    /// The nodes over them at the level that was asked for.
+    pub nodes: Vec<Hash>,
+}
+
+impl Commit {
+    /// The nodes over `bytes`, which are those of `leaves`; none where they are not.
+    pub fn nodes(&self, geometry: &Geometry, leaves: Range<u64>, bytes: &[u8]) -> Option<Vec<Hash>> {
+        let (mut hashes, mut rest) = (Vec::new(), bytes);
+        for leaf in leaves {
+            let (leaf, behind) = rest.split_at_checked(usize::try_from(geometry.leaf_span(leaf)?.bytes).ok()?)?;
+            hashes.push(salted_leaf_hash(&self.salt, leaf));
+            rest = behind;
+        }
+        if !rest.is_empty() {
+            return None;
+        }
+        let run = 1usize.checked_shl(u32::from(self.level))?;
+        Some(hashes.chunks(run).map(|leaves| Tree::from_leaf_hashes(leaves.to_vec()).root()).collect())
+    }
 }
 
 /// What a kernel's CUDA side is made of.
