@@ -58,19 +58,22 @@ impl Way {
             cy: points.map(|point| (point.1 as u64) << 32),
             seen: zeros,
         };
-        let (mut counts, mut inside) = ([max_iter as u16; LANES], [true; LANES]);
+        // Ones for the points that have not escaped.
+        let (mut counts, mut inside) = ([max_iter as u16; LANES], [u64::MAX; LANES]);
         let mut done = 0;
         while done < max_iter {
             let (before, iterations) = (orbits, BLOCK.min(max_iter.wrapping_sub(done)));
             orbits.seen = zeros;
             (self.0)(&mut orbits, iterations);
-            for lane in (0..LANES).filter(|lane| orbits.seen[*lane] >= ESCAPED) {
-                if inside[lane] {
-                    let (mut orbit, cx, cy) = (before.orbit(lane), orbits.cx[lane], orbits.cy[lane]);
-                    // None, where |z| was 2 and no more.
-                    if let Some(after) = (0..iterations).find(|_| orbit.step(cx, cy) > ESCAPED) {
-                        (inside[lane], counts[lane]) = (false, done.wrapping_add(after) as u16);
-                    }
+            let any = inside.iter().zip(&orbits.seen).fold(0, |any, (inside, seen)| any | inside & seen);
+            for lane in (0..LANES).filter(|_| any >= ESCAPED) {
+                if inside[lane] & orbits.seen[lane] < ESCAPED {
+                    continue;
+                }
+                let (mut orbit, cx, cy) = (before.orbit(lane), orbits.cx[lane], orbits.cy[lane]);
+                // None, where |z| was 2 and no more.
+                if let Some(after) = (0..iterations).find(|_| orbit.step(cx, cy) > ESCAPED) {
+                    (inside[lane], counts[lane]) = (0, done.wrapping_add(after) as u16);
                 }
             }
             done = done.wrapping_add(iterations);
