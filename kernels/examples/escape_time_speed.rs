@@ -3,6 +3,7 @@
 //!
 //! Every picture is computed as the reference does, pixel by pixel on one core, and by the executor; turn by turn, so that
 //! what else the machine does falls on all alike. The least of five times counts.
+#![allow(clippy::arithmetic_side_effects, reason = "numbers of this file's own pictures")]
 
 use std::time::{Duration, Instant};
 
