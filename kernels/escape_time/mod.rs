@@ -24,7 +24,7 @@ pub const PIXELS_PER_LEAF: u32 = 64;
 pub const PIXEL_BYTES: u32 = 4;
 /// Most pixels along one side.
 pub const MAX_SIDE: u32 = 1 << 16;
-/// Most iterations.
+/// Most iterations: 123,445 compute units.
 pub const MAX_ITER: u32 = 4096;
 /// Bytes of the params.
 pub const PARAMS_BYTES: usize = 36;
@@ -251,7 +251,7 @@ impl Kernel for EscapeTime {
             amplification_bps: 10_000,
             cell_bytes_max: PIXEL_BYTES,
             leaf_bytes_max: PIXEL_BYTES.wrapping_mul(PIXELS_PER_LEAF),
-            cell_cu_max: 250_000,
+            cell_cu_max: 170_000,
             answer_transactions: answer_transactions(1 << 32),
             reserved: 0,
             evidence_bytes_max: 0,
