@@ -226,6 +226,9 @@ impl Model {
         if !(self.years > 0.0 && self.years.is_finite()) {
             return Err(ImportError::Value { what: "the years of a path".into(), value: self.years });
         }
+        if !self.rate.is_finite() {
+            return Err(ImportError::Value { what: "the interest".into(), value: self.rate });
+        }
         let (settled, quantity_bits) = self.settled(steps)?;
         let mut input = Vec::new();
         for (number, asset) in self.assets.iter().enumerate() {

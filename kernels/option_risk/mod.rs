@@ -32,6 +32,8 @@ mod lanes;
 #[cfg(feature = "std")]
 pub mod result;
 
+#[cfg(feature = "std")]
+pub use accelerated::Launch;
 pub use model::WEIGHT_BITS;
 pub use params::{
     AVERAGES, MAX_ASSETS, MAX_BASKETS, MAX_CELLS, MAX_PATHS, MAX_POSITIONS, MAX_STEPS, MAX_UNITS, MAX_VALUE_BITS,
