@@ -236,7 +236,7 @@ fn normals(words: &Lanes<u32>) -> Lanes<i32> {
 fn prices(logs: &Lanes<i32>) -> Lanes<i64> {
     let (mut indices, mut t, mut down) = ([0u32; LANES], [0u32; LANES], [0u32; LANES]);
     for lane in 0..LANES {
-        let log = logs[lane].clamp(LOG_RANGE.0, LOG_RANGE.1);
+        let log = logs[lane].clamp(LOG_RANGE.0 as i32, LOG_RANGE.1 as i32);
         indices[lane] = (POWERS as u32).wrapping_add((log >> 19) as u32 & 31);
         t[lane] = (log as u32 & ((1 << 19) - 1)) << (T_BITS - 19);
         down[lane] = 19i32.wrapping_sub(log >> 24) as u32;

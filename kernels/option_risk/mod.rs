@@ -24,6 +24,8 @@ mod accelerated;
 #[cfg(feature = "std")]
 mod cpu;
 #[cfg(feature = "std")]
+pub mod example;
+#[cfg(feature = "std")]
 mod handling;
 #[cfg(feature = "std")]
 pub mod import;

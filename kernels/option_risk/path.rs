@@ -49,12 +49,13 @@ impl Normals {
 struct Asset {
     /// Logarithm of its price, 56 fractional bits.
     log: i64,
-    /// The same, 24 fractional bits, rounded.
-    rounded: i32,
+    /// The same, 24 fractional bits, rounded: a number of 32 bits, but in a register of 64, as on chain each narrowing
+    /// costs two units.
+    rounded: i64,
     /// The most that was.
-    high: i32,
+    high: i64,
     /// The least.
-    low: i32,
+    low: i64,
     /// Price after this step, where it is asked for.
     price: i64,
     /// Sum of prices so far, where averages are kept.
@@ -66,7 +67,7 @@ struct Asset {
 #[inline(never)]
 pub fn path(params: &Params, model: &Model, number: u64, sums: &mut [i64; MAX_POSITIONS]) -> (i64, u64) {
     let mut normals = Normals::new(params.seed, number);
-    let none = Asset { log: 0, rounded: 0, high: i32::MIN, low: i32::MAX, price: 0, sum: 0 };
+    let none = Asset { log: 0, rounded: 0, high: i64::from(i32::MIN), low: i64::from(i32::MAX), price: 0, sum: 0 };
     let mut all = [none; MAX_ASSETS];
     let assets = all.get_mut(..model.assets.len()).unwrap_or_default();
     for (asset, from) in assets.iter_mut().zip(model.assets) {
@@ -91,7 +92,7 @@ pub fn path(params: &Params, model: &Model, number: u64, sums: &mut [i64; MAX_PO
                 log = log.wrapping_add(i64::from(i32::from_le(*factor)).wrapping_mul(*variate));
             }
             asset.log = log;
-            asset.rounded = (log.wrapping_add(1 << 31) >> 32) as i32;
+            asset.rounded = log.wrapping_add(1 << 31) >> 32;
             asset.high = asset.high.max(asset.rounded);
             asset.low = asset.low.min(asset.rounded);
         }
@@ -136,7 +137,7 @@ fn times(payoff: i64, quantity: i32) -> i64 {
 #[inline(never)]
 fn payoff(model: &Model, assets: &[Asset], position: &Position, step: u16) -> i64 {
     if position.style & BARRIER != 0 {
-        let barrier = i32::from_le(position.barrier);
+        let barrier = i64::from(i32::from_le(position.barrier));
         let touched = assets
             .get(usize::from(position.watched))
             .is_some_and(|asset| if position.style & DOWN != 0 { asset.low <= barrier } else { asset.high >= barrier });

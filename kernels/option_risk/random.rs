@@ -63,15 +63,15 @@ pub fn normal(word: u32) -> i64 {
 }
 
 /// Most and least logarithms whose price is told apart, 24 fractional bits.
-pub const LOG_RANGE: (i32, i32) = (-44 << 24, (20 << 24) - 1);
+pub const LOG_RANGE: (i64, i64) = (-44 << 24, (20 << 24) - 1);
 
 /// The price, 20 fractional bits, of a logarithm to base 2, 24 fractional bits; cut to [`LOG_RANGE`].
 #[inline(always)]
-pub fn price(log: i32) -> i64 {
+pub fn price(log: i64) -> i64 {
     let log = log.clamp(LOG_RANGE.0, LOG_RANGE.1);
     let index = POWERS.wrapping_add((log >> 19) as usize & 31);
-    let t = ((log as u32) & ((1 << 19) - 1)) << (T_BITS - 19);
+    let t = ((log & ((1 << 19) - 1)) as u32) << (T_BITS - 19);
     let power = cubic(piece(index), t);
     // 30 fractional bits and at most 2^20: 9 bits up, then 0 to 63 down.
-    (power << 9) >> 19i32.wrapping_sub(log >> 24)
+    (power << 9).wrapping_shr(19i64.wrapping_sub(log >> 24) as u32)
 }
