@@ -7,6 +7,9 @@ use proptest::prelude::*;
 #[path = "tests/closed_forms.rs"]
 mod closed_forms;
 #[cfg(feature = "std")]
+#[path = "tests/example.rs"]
+mod example;
+#[cfg(feature = "std")]
 #[path = "tests/identities.rs"]
 mod identities;
 #[cfg(feature = "std")]
@@ -191,8 +194,8 @@ fn params_are_checked_by_name() {
         &|p| p.value_bits = 49,
         &|p| p.reference = 1,
         &|p| p.first = u64::MAX - 26,
-        &|p| p.steps = 400,
-        &|p| (p.assets, p.steps, p.paths) = (16, 20, 9),
+        &|p| p.steps = 260,
+        &|p| (p.assets, p.steps, p.paths) = (16, 20, 4),
     ];
     for (at, change) in zero.iter().enumerate() {
         assert_eq!(refused(*change), Some(ParamError::Zero), "{at}");
@@ -228,10 +231,13 @@ fn description_and_geometry() {
     assert_eq!((largest.model_bytes(), largest.model_chunks()), (1_824, 2));
     let small = Params { assets: 1, baskets: 0, positions: 32, paths: 32, ..largest };
     assert_eq!((small.cell_bytes(), small.cells_per_leaf()), (520, 1));
-    // Five assets every day of a year, averages and all.
-    let year = Params { steps: 252, assets: 5, baskets: 1, positions: 10, paths: 1, flags: AVERAGES, ..params };
-    assert!(year.units() <= MAX_UNITS, "{}", year.units());
-    assert_eq!(OptionRisk::parse(&year.to_bytes()), Ok(year));
+    // Five assets every day of a year; with averages, 200 days.
+    let year = Params { steps: 252, assets: 5, baskets: 1, positions: 10, paths: 1, flags: 0, ..params };
+    for fits in [year, Params { steps: 200, flags: AVERAGES, ..year }] {
+        assert!(fits.units() <= MAX_UNITS, "{}", fits.units());
+        assert_eq!(OptionRisk::parse(&fits.to_bytes()), Ok(fits));
+    }
+    assert_eq!(OptionRisk::parse(&Params { flags: AVERAGES, ..year }.to_bytes()), Err(ParamError::TooLarge));
 }
 
 #[test]
