@@ -3,9 +3,11 @@
 //! Nothing but tests depends on this crate, so whoever uses the kernels compiles no C++.
 
 mod mlp;
+mod risk;
 mod search;
 
 pub use mlp::{Layer as MlpLayer, mlp_i8_largest, mlp_i8_layer};
+pub use risk::option_risk;
 pub use search::search;
 
 unsafe extern "C" {
