@@ -24,17 +24,12 @@
 #define THREADS 256
 #define ROW_OF_A(x) ((unsigned long long)(x) * row_bytes)
 
-// Which entries this compilation makes: all on the host, on a card those that are new with its architecture.
-#if defined(CUDA_HOST_SHIM)
-#define MAKE_BASE 1
+// Which entries this compilation makes: all on the host, on a card those whose instructions its architecture has.
+#if defined(CUDA_HOST_SHIM) || __CUDA_ARCH__ >= 800
 #define MAKE_MMA16 1
+#endif
+#if defined(CUDA_HOST_SHIM) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
 #define MAKE_WGMMA 1
-#elif defined(__CUDA_ARCH_FEAT_SM90_ALL)
-#define MAKE_WGMMA 1
-#elif __CUDA_ARCH__ >= 800
-#define MAKE_MMA16 1
-#else
-#define MAKE_BASE 1
 #endif
 
 // ---- Instructions. On the host cuda-host's tensor.h has functions of the same names.
@@ -50,12 +45,10 @@ __device__ __forceinline__ void load_matrices(unsigned (&to)[4], const void *row
                : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3]) : "r"(shared_address(row)) : "memory");
 }
 
-#if MAKE_BASE
 __device__ __forceinline__ void mma_8x8x16(int (&sum)[2], unsigned a, unsigned b) {
   asm volatile("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32 {%0, %1}, {%2}, {%3}, {%0, %1};"
                : "+r"(sum[0]), "+r"(sum[1]) : "r"(a), "r"(b));
 }
-#endif
 
 #if MAKE_MMA16
 __device__ __forceinline__ void mma_16x8x32(int (&sum)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
@@ -66,7 +59,7 @@ __device__ __forceinline__ void mma_16x8x32(int (&sum)[4], const unsigned (&a)[4
 }
 #endif
 
-#if MAKE_MMA16 || MAKE_WGMMA
+#if MAKE_MMA16
 // Copies 16 bytes to shared memory behind the thread's back, or zeros where there is nothing to copy.
 __device__ __forceinline__ void copy_async(void *to, const void *from, bool there) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
@@ -138,7 +131,7 @@ __device__ __forceinline__ void store(int *out, unsigned stride, unsigned rows, 
   }
 }
 
-#if MAKE_MMA16 || MAKE_WGMMA
+#if MAKE_MMA16
 // Begins to copy bytes at .. at + ROW of ROWS rows from `first` on; rows that are not there become zeros.
 template <unsigned ROWS, unsigned ROW>
 __device__ __forceinline__ void copy_rows(unsigned char *to, const unsigned char *from, unsigned first, unsigned rows,
@@ -153,7 +146,6 @@ __device__ __forceinline__ void copy_rows(unsigned char *to, const unsigned char
 }
 #endif
 
-#if MAKE_BASE
 // Makes bytes k .. the next multiple of 128 of each row zeros; a thread for each of the last 128 bytes of each row.
 extern "C" __global__ void __launch_bounds__(THREADS)
 gemm_i8_clean(unsigned char *a, unsigned row_bytes, unsigned k, unsigned rows) {
@@ -260,7 +252,6 @@ gemm_i8_mma8(int *__restrict__ out, const unsigned char *__restrict__ a, const u
       store(out, stride, rows, columns, row + down + 8 * i + lane / 4, column + right + 8 * j + 2 * (lane % 4),
             sum[i][j][0], sum[i][j][1]);
 }
-#endif
 
 #if MAKE_MMA16
 // A block makes a 128 x 256 tile, a warp 64 x 64 of it; three steps of k are on their way while one is multiplied.
