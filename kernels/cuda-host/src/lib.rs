@@ -6,7 +6,7 @@ mod gemm;
 mod mlp;
 mod search;
 
-pub use gemm::{GEMM_I8, GemmEntry, GemmMachine};
+pub use gemm::GemmMachine;
 pub use mlp::{Layer as MlpLayer, mlp_i8_largest, mlp_i8_layer};
 pub use search::search;
 
