@@ -4,19 +4,20 @@
 
 mod bench;
 mod check;
+mod cuda;
 mod demo;
 mod fuzz;
 mod host;
 mod idl;
 mod invariants;
 mod mutants;
-mod nvrtc;
 mod paths;
 mod program;
 mod run;
 mod sbf;
 mod sim;
 mod tally;
+mod wheels;
 
 use std::process::ExitCode;
 
@@ -45,6 +46,8 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Takes every check out of the settlement program in turn and shows that a test notices
     Mutants(mutants::Options),
+    /// Compiles the kernels for each graphics architecture: a table of what they need, and cubins for the worker
+    Cubins(cuda::Options),
     /// Measures what things cost
     Bench(bench::Options),
 }
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Command::Sim(options) => sim::main(&options),
         Command::Fuzz(options) => fuzz::main(&options),
         Command::Mutants(options) => mutants::main(&options),
+        Command::Cubins(options) => cuda::main(&options),
         Command::Bench(options) => bench::main(&options),
     };
     match result {

@@ -12,7 +12,7 @@ use cudarc::driver::{
 };
 use cudarc::nvrtc::Ptx;
 
-use super::{CudaSource, ExecError};
+use super::{CudaSource, ExecError, cubins};
 
 /// A card with its kernels loaded.
 pub struct Gpu {
@@ -48,9 +48,15 @@ impl Gpu {
         let context = CudaContext::new(ordinal)?;
         // SAFETY: there is one stream, so nothing needs events to wait for another.
         unsafe { context.disable_event_tracking() };
+        let capability = context.compute_capability()?;
         let mut functions = HashMap::new();
         for source in sources {
-            let module = context.load_module(Ptx::from_src(source.ptx))?;
+            // Compiled for this card beforehand, if it takes that; else from PTX by its driver.
+            let cubin = cubins::image(source.name, capability).map(Ptx::from_binary);
+            let module = match cubin.and_then(|cubin| context.load_module(cubin).ok()) {
+                Some(module) => module,
+                None => context.load_module(Ptx::from_src(source.ptx))?,
+            };
             for name in source.functions {
                 functions.insert((source.kernel, *name), module.load_function(name)?);
             }

@@ -1,6 +1,7 @@
 //! Computing whole leaves: on all cores, or on a graphics card when there is a usable one.
 
 mod compare;
+pub mod cubins;
 mod cuda;
 mod gpu;
 mod reference;
