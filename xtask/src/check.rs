@@ -43,7 +43,7 @@ enum Step {
 const STEPS: [Step; 8] =
     [Step::System, Step::Format, Step::Lint, Step::Program, Step::Reproduce, Step::Ptx, Step::Bench, Step::Tests];
 /// Crates that clippy checks: those that compile no chain, so that it stays cheap.
-const LINTED: [&str; 10] = [
+const LINTED: [&str; 11] = [
     "assay-kernels",
     "assay-settlement",
     "assay-verifier",
@@ -52,6 +52,7 @@ const LINTED: [&str; 10] = [
     "assay-migrations",
     "assay-cli",
     "assay-sim",
+    "assay-kernel-bench",
     "xtask",
     "assay-idl",
 ];

@@ -52,6 +52,11 @@ pub struct Options {
     into: Option<PathBuf>,
 }
 
+/// Puts the cubins of the table into a folder.
+pub fn cubins_into(folder: &Path) -> Result<()> {
+    main(&Options { write: false, accept_spills: false, into: Some(folder.to_path_buf()) })
+}
+
 pub fn main(options: &Options) -> Result<()> {
     let mut arguments: Vec<PathBuf> = Vec::new();
     match &options.into {

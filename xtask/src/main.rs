@@ -10,6 +10,7 @@ mod fuzz;
 mod host;
 mod idl;
 mod invariants;
+mod kernels;
 mod mutants;
 mod paths;
 mod program;
@@ -48,6 +49,8 @@ enum Command {
     Mutants(mutants::Options),
     /// Compiles the kernels for each graphics architecture: a table of what they need, and cubins for the worker
     Cubins(cuda::Options),
+    /// Compares a graphics card with the processor on random jobs, bit for bit, and measures it
+    GpuSuite(kernels::SuiteOptions),
     /// Measures what things cost
     Bench(bench::Options),
 }
@@ -57,19 +60,21 @@ fn main() -> ExitCode {
     if let Some(home) = std::env::var_os(sbf::linker::MODE) {
         return sbf::linker::main(home.as_ref());
     }
+    let done = |()| ExitCode::SUCCESS;
     let result = match Arguments::parse().command {
-        Command::Program(options) => program::main(&options),
-        Command::Test(options) => check::main(&options),
-        Command::Demo(options) => demo::main(&options),
-        Command::Invariants(options) => invariants::main(&options),
-        Command::Sim(options) => sim::main(&options),
-        Command::Fuzz(options) => fuzz::main(&options),
-        Command::Mutants(options) => mutants::main(&options),
-        Command::Cubins(options) => cuda::main(&options),
-        Command::Bench(options) => bench::main(&options),
+        Command::Program(options) => program::main(&options).map(done),
+        Command::Test(options) => check::main(&options).map(done),
+        Command::Demo(options) => demo::main(&options).map(done),
+        Command::Invariants(options) => invariants::main(&options).map(done),
+        Command::Sim(options) => sim::main(&options).map(done),
+        Command::Fuzz(options) => fuzz::main(&options).map(done),
+        Command::Mutants(options) => mutants::main(&options).map(done),
+        Command::Cubins(options) => cuda::main(&options).map(done),
+        Command::GpuSuite(options) => kernels::suite(&options),
+        Command::Bench(options) => bench::main(&options).map(done),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("\nerror: {error:#}");
             ExitCode::FAILURE
