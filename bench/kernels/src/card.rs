@@ -32,7 +32,8 @@ const NODES: f64 = 8e9;
 
 const TEXT: &str = "\
 From inputs in the machine's memory to results in it, as a worker runs: copies to and from the card are in the time.
-**Hashed**: with the Merkle tree of the result's leaves, over it without. **Over the processor**: of the same machine, all
+**Hashed**: with the Merkle tree of the result's leaves, over it without. No kernel's result is a requantised int8 matrix,
+so there is nothing to put beside cuBLASLt's. **Over the processor**: of the same machine, all
 cores, the same job or the largest that it computes in a second. **Published**: the kernel's units a second over others'
 on such a card.
 ";

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use assay_kernels::{
     executor::{Backend, Compared, Cpu, Cuda, Limit, Mismatch, check, compare},
     registry::AnyKernel,
@@ -93,23 +93,29 @@ pub fn main(options: &Options) -> Result<ExitCode> {
     let verdicts = compare_all(&*card, &kernels, Duration::try_from_secs_f64(options.minutes * 60.0)?, seed);
     let right = verdicts.iter().all(Verdict::is_right);
     let mut sections = vec![comparison(&*card, seed, &verdicts)];
-    if right && !options.no_bench {
-        sections.push(card::section(&*card, &card::SIZES)?);
-    } else {
-        let why = if right { "not asked for" } else { "the card is not right" };
-        sections.push(card::not_measured(why));
-    }
-    let text = page(HEAD, &machine, &sections);
-    print!("{text}");
-    if let Some(folder) = std::env::var_os("OUT").map(PathBuf::from) {
-        let put = |name: &str, text: &str| {
-            let path = folder.join(name);
-            std::fs::write(&path, text).with_context(|| path.display().to_string())
-        };
-        put("gpu-suite.md", &text)?;
-        put("gpu-suite.json", &json(&machine, &sections).to_string())?;
-    }
+    // What was compared is kept, whatever happens while the card is measured.
+    report(&machine, &sections)?;
+    let measured = match (right, options.no_bench) {
+        (false, _) => Err("the card is not right".to_owned()),
+        (true, true) => Err("not asked for".to_owned()),
+        (true, false) => card::section(&*card, &card::SIZES).map_err(|error| format!("{error:#}")),
+    };
+    sections.push(measured.unwrap_or_else(|why| card::not_measured(&why)));
+    report(&machine, &sections)?;
+    print!("{}", page(HEAD, &machine, &sections));
     Ok(if right { ExitCode::SUCCESS } else { ExitCode::from(WRONG) })
+}
+
+/// Writes the report into the folder that `OUT` names, if it is set: for people and for programs.
+fn report(machine: &Machine, sections: &[Section]) -> Result<()> {
+    let Some(folder) = std::env::var_os("OUT").map(PathBuf::from) else { return Ok(()) };
+    for (name, text) in
+        [("gpu-suite.md", page(HEAD, machine, sections)), ("gpu-suite.json", json(machine, sections).to_string())]
+    {
+        let path = folder.join(name);
+        std::fs::write(&path, text).with_context(|| path.display().to_string())?;
+    }
+    Ok(())
 }
 
 fn chosen(names: &[String]) -> Result<Vec<AnyKernel>> {
@@ -117,8 +123,7 @@ fn chosen(names: &[String]) -> Result<Vec<AnyKernel>> {
         return Ok(AnyKernel::ALL.to_vec());
     }
     let named = |name: &String| AnyKernel::from_name(name).with_context(|| format!("there is no kernel {name}"));
-    let kernels = names.iter().map(named).collect::<Result<Vec<_>>>()?;
-    if kernels.is_empty() { bail!("no kernel") } else { Ok(kernels) }
+    names.iter().map(named).collect()
 }
 
 /// Compares kernel after kernel, each for its share of the time that is left.
