@@ -1,9 +1,19 @@
 // The real .cu text behind a C ABI, for the tests that run it on CPU threads.
+#include "../cuda-host/shim/tensor.h"
 #include "gemm_i8.cu"
 
-extern "C" void host_gemm_i8(unsigned grid_x, unsigned grid_y, int *out, const int *a, const int *b,
-                             unsigned row_words, unsigned k, unsigned n, unsigned rows, unsigned long long row0,
-                             unsigned long long first, unsigned long long count) {
-  cuhost::launch(dim3(grid_x, grid_y), dim3(SIDE, SIDE), 0,
-                 [=] { gemm_i8(out, a, b, row_words, k, n, rows, row0, first, count); });
+extern "C" void host_gemm_i8_clean(unsigned char *a, unsigned row_bytes, unsigned k, unsigned rows) {
+  cuhost::launch(dim3((rows * 128 + THREADS - 1) / THREADS), dim3(THREADS), 0, [=] { gemm_i8_clean(a, row_bytes, k, rows); });
+}
+
+// Entry 0 to 3 of the table in gemm_i8.cu; `grid` blocks with `shared` bytes of shared memory each.
+extern "C" void host_gemm_i8(unsigned entry, unsigned grid, unsigned shared, int *out, const unsigned char *a,
+                             const unsigned char *b, unsigned row_bytes, unsigned k, unsigned rows, unsigned columns,
+                             unsigned stride) {
+  decltype(&gemm_i8) entries[] = {gemm_i8, gemm_i8_mma8, gemm_i8_mma16, gemm_i8_wgmma};
+  auto multiply = entries[entry];
+  cuhost::launch(dim3(grid), dim3(THREADS), shared, [=] {
+    multiply(out, a, b, row_bytes, k, rows, columns, stride);
+    cuhost::all_waited();
+  });
 }

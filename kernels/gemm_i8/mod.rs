@@ -17,9 +17,17 @@ use crate::merkle::CHUNK_BYTES;
 #[cfg(feature = "std")]
 mod accelerated;
 #[cfg(feature = "std")]
-mod cpu;
+mod card;
+#[cfg(feature = "std")]
+pub mod cpu;
 #[cfg(feature = "std")]
 mod handling;
+#[cfg(feature = "std")]
+mod plan;
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+mod simd;
+#[cfg(feature = "std")]
+pub mod stream;
 #[cfg(feature = "std")]
 pub(crate) use accelerated::slice;
 

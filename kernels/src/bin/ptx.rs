@@ -8,9 +8,9 @@ mod nvrtc;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use assay_kernels::executor::{CudaSource, cuda_sources};
+use assay_kernels::executor::{CudaSource, cuda_sources, cuda_variants};
 
-/// The oldest cards that the PTX runs on.
+/// The oldest cards that a kernel's first PTX runs on; variants name their own.
 const ARCH: &str = "compute_75";
 /// What NVRTC 12.9 writes into its output, and what stands in ours. Drivers refuse PTX of a newer ISA than their own
 /// (8.8 needs CUDA 12.9); the kernels use nothing that 8.0 (CUDA 12.0) lacks.
@@ -36,22 +36,28 @@ fn run(write: bool) -> Result<(), String> {
     nvrtc::check()?;
     let mut stale = Vec::new();
     for source in cuda_sources() {
-        let made = compile(&source)?;
-        let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), source.name, &format!("{}.ptx", source.name)].iter().collect();
-        if write {
-            std::fs::write(&path, made).map_err(|error| format!("{}: {error}", path.display()))?;
-            println!("wrote {}", path.display());
-        } else if made != source.ptx {
-            stale.push(source.name);
-        } else {
-            println!("{}: the PTX is what the source gives", source.name);
+        let mut wanted = vec![(ARCH, format!("{}.ptx", source.name), source.ptx)];
+        for variant in cuda_variants(source.kernel) {
+            wanted.push((variant.arch, format!("{}.{}.ptx", source.name, variant.arch), variant.ptx));
+        }
+        for (arch, file, committed) in wanted {
+            let made = compile(&source, arch)?;
+            if write {
+                let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), source.name, &file].iter().collect();
+                std::fs::write(&path, made).map_err(|error| format!("{}: {error}", path.display()))?;
+                println!("wrote {}", path.display());
+            } else if made != committed {
+                stale.push(file);
+            } else {
+                println!("{file}: what the source gives");
+            }
         }
     }
     if stale.is_empty() { Ok(()) } else { Err(format!("stale PTX of {}: run ptx --write", stale.join(", "))) }
 }
 
-fn compile(source: &CudaSource) -> Result<String, String> {
-    let text = nvrtc::compile(source.name, source.cu, ARCH)?;
+fn compile(source: &CudaSource, arch: &'static str) -> Result<String, String> {
+    let text = nvrtc::compile(source.name, source.cu, arch)?;
     if text.matches(ISA.0).count() != 1 {
         return Err(format!("{}.cu: NVRTC's output does not have the line {}", source.name, ISA.0.trim()));
     }

@@ -58,6 +58,11 @@ impl Cuda {
         Ok(cuda)
     }
 
+    /// What serves less well on this machine than it could, and why, in words.
+    pub fn notes(&self) -> Vec<String> {
+        self.gpu.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or_else(Vec::new, Gpu::notes)
+    }
+
     /// Small jobs of every kernel against the reference.
     fn self_test(&self) -> Result<(), Finding> {
         AnyKernel::ALL.iter().try_for_each(|kernel| {
@@ -104,7 +109,7 @@ fn guarded<T>(step: impl FnOnce() -> Result<T, Finding>) -> Result<T, Finding> {
     })
 }
 
-fn panic_text(panic: &(dyn core::any::Any + Send)) -> &str {
+pub(super) fn panic_text(panic: &(dyn core::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic without words")
 }

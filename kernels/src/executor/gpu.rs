@@ -3,26 +3,43 @@
 //! All work goes to the default stream, so copies wait for launches. cudarc's events between streams are switched
 //! off before the first allocation.
 
+use core::any::Any;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cudarc::driver::{
-    CudaContext, CudaFunction, CudaSlice, CudaStream, DeviceRepr, DriverError, LaunchArgs, LaunchConfig, PushKernelArg,
-    sys::CUresult,
+    CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStream, DevicePtr, DeviceRepr, DriverError, LaunchArgs,
+    LaunchConfig, PushKernelArg,
+    sys::{CUfunction_attribute, CUresult},
 };
 use cudarc::nvrtc::Ptx;
 
-use super::{CudaSource, ExecError, cubins};
+use super::{CudaSource, CudaVariant, ExecError, cubins, cuda_variants};
 
 /// A card with its kernels loaded.
 pub struct Gpu {
     stream: Arc<CudaStream>,
     functions: HashMap<(u16, &'static str), CudaFunction>,
+    /// What kernels have found out about this card, by number.
+    kept: Mutex<HashMap<u16, Arc<dyn Any + Send + Sync>>>,
+    /// What serves less well than it could, for people.
+    notes: Mutex<Vec<String>>,
 }
 
 /// An entry point on the card.
 #[derive(Clone)]
 pub struct Function(CudaFunction);
+
+impl Function {
+    /// Lets launches take up to `bytes` of shared memory besides what the function declares.
+    ///
+    /// # Errors
+    /// [`ExecError::Device`] when the card does not have so much for a block.
+    pub fn allow_shared(&self, bytes: u32) -> Result<(), ExecError> {
+        let attribute = CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+        self.0.set_attribute(attribute, i32::try_from(bytes).unwrap_or(i32::MAX)).map_err(device_error)
+    }
+}
 
 /// Bytes on the card.
 pub struct Buffer(CudaSlice<u8>);
@@ -37,6 +54,12 @@ impl Buffer {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// Where it lies on the card: for launches that take a place inside of it, as a number of eight bytes.
+    pub fn address(&self) -> u64 {
+        // There is one stream and no event: nothing waits for this to be dropped.
+        self.0.device_ptr(self.0.stream()).0
+    }
 }
 
 impl Gpu {
@@ -48,20 +71,63 @@ impl Gpu {
         let context = CudaContext::new(ordinal)?;
         // SAFETY: there is one stream, so nothing needs events to wait for another.
         unsafe { context.disable_event_tracking() };
-        let capability = context.compute_capability()?;
         let mut functions = HashMap::new();
+        let mut notes = Vec::new();
+        let capability = context.compute_capability()?;
         for source in sources {
-            // Compiled for this card beforehand, if it takes that; else from PTX by its driver.
-            let cubin = cubins::image(source.name, capability).map(Ptx::from_binary);
-            let module = match cubin.and_then(|cubin| context.load_module(cubin).ok()) {
-                Some(module) => module,
-                None => context.load_module(Ptx::from_src(source.ptx))?,
-            };
+            let module = load(&context, &source, capability, &mut notes)?;
             for name in source.functions {
                 functions.insert((source.kernel, *name), module.load_function(name)?);
             }
+            for name in cuda_variants(source.kernel).iter().flat_map(|variant| variant.functions) {
+                // There or not, as the card is.
+                if let Ok(function) = module.load_function(name) {
+                    functions.insert((source.kernel, *name), function);
+                }
+            }
         }
-        Ok(Self { stream: context.default_stream(), functions })
+        Ok(Self { stream: context.default_stream(), functions, kept: Mutex::default(), notes: Mutex::new(notes) })
+    }
+
+    /// The stream that everything goes to.
+    pub(super) fn stream(&self) -> &CudaStream {
+        &self.stream
+    }
+
+    /// Bytes of memory that nobody has taken.
+    ///
+    /// # Errors
+    /// [`ExecError::Device`].
+    pub fn free_memory(&self) -> Result<u64, ExecError> {
+        self.stream.context().mem_get_info().map(|(free, _)| free as u64).map_err(device_error)
+    }
+
+    /// What kernel `kernel` keeps for this card: made at the first call, the same from then on.
+    ///
+    /// # Errors
+    /// Those of `make`; then nothing is kept.
+    pub fn kept<T: Any + Send + Sync>(
+        &self,
+        kernel: u16,
+        make: impl FnOnce() -> Result<T, ExecError>,
+    ) -> Result<Arc<T>, ExecError> {
+        let held = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&kernel).cloned();
+        if let Some(kept) = held.and_then(|kept| kept.downcast::<T>().ok()) {
+            return Ok(kept);
+        }
+        let made = Arc::new(make()?);
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(kernel, made.clone());
+        Ok(made)
+    }
+
+    /// Notes for people that something serves less well than it could.
+    pub fn note(&self, text: String) {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+    }
+
+    /// What has been noted.
+    pub fn notes(&self) -> Vec<String> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Name of the card as its driver has it.
@@ -99,6 +165,16 @@ impl Gpu {
             self.stream.memcpy_htod(bytes, &mut buffer.0).map_err(device_error)?;
         }
         Ok(buffer)
+    }
+
+    /// Copies `bytes` to the front of `to`.
+    ///
+    /// # Errors
+    /// [`ExecError::Device`], also when `to` is too short.
+    pub fn upload_to(&self, to: &mut Buffer, bytes: &[u8]) -> Result<(), ExecError> {
+        let short = || ExecError::Device("a buffer on the card is shorter than what is copied to it".into());
+        let mut front = to.0.try_slice_mut(0..bytes.len()).ok_or_else(short)?;
+        if bytes.is_empty() { Ok(()) } else { self.stream.memcpy_htod(bytes, &mut front).map_err(device_error) }
     }
 
     /// Waits for all launches and copies the front of `from` into `to`.
@@ -170,11 +246,52 @@ impl<'a> Launch<'a> {
     /// # Errors
     /// [`ExecError::Device`].
     pub unsafe fn run(&mut self, grid: (u32, u32), block: (u32, u32)) -> Result<(), ExecError> {
-        let config =
-            LaunchConfig { grid_dim: (grid.0, grid.1, 1), block_dim: (block.0, block.1, 1), shared_mem_bytes: 0 };
+        // SAFETY: as the caller promises.
+        unsafe { self.run_with_shared(grid, block, 0) }
+    }
+
+    /// As [`run`](Self::run), with `shared_mem_bytes` of shared memory for each block besides what the function declares.
+    ///
+    /// # Safety
+    /// As [`run`](Self::run).
+    ///
+    /// # Errors
+    /// [`ExecError::Device`].
+    pub unsafe fn run_with_shared(
+        &mut self,
+        grid: (u32, u32),
+        block: (u32, u32),
+        shared_mem_bytes: u32,
+    ) -> Result<(), ExecError> {
+        let config = LaunchConfig { grid_dim: (grid.0, grid.1, 1), block_dim: (block.0, block.1, 1), shared_mem_bytes };
         // SAFETY: as the caller promises.
         unsafe { self.args.launch(config) }.map(|_| ()).map_err(device_error)
     }
+}
+
+/// What was compiled for this card beforehand, else the best PTX of a source that it and its driver take.
+fn load(
+    context: &Arc<CudaContext>,
+    source: &CudaSource,
+    capability: (i32, i32),
+    notes: &mut Vec<String>,
+) -> Result<Arc<CudaModule>, DriverError> {
+    if let Some(cubin) = cubins::image(source.name, capability) {
+        match context.load_module(Ptx::from_binary(cubin)) {
+            Ok(module) => return Ok(module),
+            Err(error) => notes.push(format!("the driver refuses the cubin of {}: {error}", source.name)),
+        }
+    }
+    let mut fitting: Vec<&CudaVariant> =
+        cuda_variants(source.kernel).iter().filter(|variant| variant.runs_on(capability)).collect();
+    fitting.sort_by_key(|variant| core::cmp::Reverse(variant.capability));
+    for variant in fitting {
+        match context.load_module(Ptx::from_src(variant.ptx)) {
+            Ok(module) => return Ok(module),
+            Err(error) => notes.push(format!("the driver refuses {} for {}: {error}", source.name, variant.arch)),
+        }
+    }
+    context.load_module(Ptx::from_src(source.ptx))
 }
 
 fn memory_error(error: DriverError, bytes: usize) -> ExecError {

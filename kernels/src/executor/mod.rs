@@ -1,5 +1,6 @@
 //! Computing whole leaves: on all cores, or on a graphics card when there is a usable one.
 
+pub(crate) mod blaslt;
 mod compare;
 pub mod cubins;
 mod cuda;
@@ -145,11 +146,38 @@ pub struct CudaSource {
     pub ptx: &'static str,
 }
 
+/// What NVRTC makes of a kernel's source for newer cards than those of [`CudaSource::ptx`]: the same entry points and more.
+#[derive(Clone, Copy, Debug)]
+pub struct CudaVariant {
+    /// Architecture, as NVRTC calls it: `compute_80`.
+    pub arch: &'static str,
+    /// Compute capability of the oldest cards that it is for.
+    pub capability: (i32, i32),
+    /// Whether it is for no newer cards either, as architectures with an `a` at their end.
+    pub exact: bool,
+    /// Entry points that [`CudaSource::functions`] does not have. None needs all of them.
+    pub functions: &'static [&'static str],
+    /// What NVRTC makes.
+    pub ptx: &'static str,
+}
+
+impl CudaVariant {
+    /// Whether a card of this compute capability can run it.
+    pub fn runs_on(&self, capability: (i32, i32)) -> bool {
+        capability == self.capability || !self.exact && capability > self.capability
+    }
+}
+
 /// A kernel on processors and graphics cards. `out` has exactly the bytes of `leaves`, all of which exist, and the
 /// inputs have the lengths that the geometry says: [`Backend::run`] has checked it.
 pub trait Accelerated: Send + Sync {
     /// The CUDA side.
     fn cuda_source(&self) -> CudaSource;
+
+    /// What the CUDA side has more for newer cards.
+    fn cuda_variants(&self) -> &'static [CudaVariant] {
+        &[]
+    }
 
     /// Computes leaves on all cores.
     ///
@@ -174,6 +202,11 @@ pub trait Accelerated: Send + Sync {
 /// All kernels' CUDA sources.
 pub fn cuda_sources() -> impl Iterator<Item = CudaSource> {
     AnyKernel::ALL.iter().map(|kernel| kernel.accelerated().cuda_source())
+}
+
+/// What kernel `kernel` has more for newer cards.
+pub fn cuda_variants(kernel: u16) -> &'static [CudaVariant] {
+    AnyKernel::from_id(kernel).map_or(&[], |kernel| kernel.accelerated().cuda_variants())
 }
 
 /// All cores of this machine.

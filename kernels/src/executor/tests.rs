@@ -27,6 +27,16 @@ fn sources_and_ptx_have_every_function() {
             assert!(source.ptx.contains(&format!(".visible .entry {function}(")), "PTX of {} is stale", source.name);
         }
         assert!(source.ptx.contains(".target sm_75"));
+        for variant in cuda_variants(source.kernel) {
+            for function in source.functions.iter().chain(variant.functions) {
+                let entry = format!(".visible .entry {function}(");
+                assert!(variant.ptx.contains(&entry), "PTX of {} for {} is stale", source.name, variant.arch);
+            }
+            let target = variant.arch.replace("compute_", "sm_");
+            assert!(variant.ptx.contains(&format!(".target {target}\n")));
+            assert!(variant.runs_on(variant.capability) && !variant.runs_on((7, 5)));
+            assert_eq!(variant.runs_on((99, 0)), !variant.exact);
+        }
     }
 }
 

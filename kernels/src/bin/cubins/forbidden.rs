@@ -100,7 +100,7 @@ fn instructions(line: &str) -> impl Iterator<Item = Instruction<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use assay_kernels::executor::cuda_sources;
+    use assay_kernels::executor::{cuda_sources, cuda_variants};
 
     #[test]
     fn each_kind_is_found() {
@@ -157,7 +157,10 @@ mod tests {
     #[test]
     fn the_committed_ptx_has_none() {
         for source in cuda_sources() {
-            assert_eq!(forbidden(source.ptx, source.cu), Vec::<String>::new(), "{}", source.name);
+            let variants = cuda_variants(source.kernel).iter().map(|variant| variant.ptx);
+            for ptx in variants.chain([source.ptx]) {
+                assert_eq!(forbidden(ptx, source.cu), Vec::<String>::new(), "{}", source.name);
+            }
         }
     }
 }

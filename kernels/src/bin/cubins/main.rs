@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use assay_kernels::executor::{CudaSource, cubins::TABLE, cuda_sources};
+use assay_kernels::executor::{CudaSource, cubins::TABLE, cuda_sources, cuda_variants};
 use assay_kernels::hash::sha256;
 use rayon::prelude::*;
 
@@ -85,13 +85,16 @@ fn run(options: &Options) -> Result<(), String> {
         .collect::<Result<_, String>>()?;
     for source in &sources {
         allowed(source.name, "as committed", &forbidden::forbidden(source.ptx, source.cu))?;
+        for variant in cuda_variants(source.kernel) {
+            allowed(source.name, variant.arch, &forbidden::forbidden(variant.ptx, source.cu))?;
+        }
     }
     if let Some(folder) = &options.into {
         return put(folder, &made);
     }
     let rows: Vec<Row> = made.into_iter().map(|(row, _)| row).collect();
     let now = table::text(&rows);
-    let ptx = sources.iter().map(|source| (source.name.to_owned(), source.ptx.len() as u64)).collect();
+    let ptx = sources.iter().map(|source| (source.name.to_owned(), ptx_bytes(source))).collect();
     let page = table::page(&rows, &ptx);
     let worse = table::worse_spills(TABLE, &now);
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -119,6 +122,12 @@ fn run(options: &Options) -> Result<(), String> {
     }
     println!("{} cubins of {} sources are what the table says", rows.len(), sources.len());
     Ok(())
+}
+
+/// Bytes of all PTX of a source that is compiled into the worker.
+fn ptx_bytes(source: &CudaSource) -> u64 {
+    let variants = cuda_variants(source.kernel).iter().map(|variant| variant.ptx.len());
+    variants.fold(source.ptx.len(), usize::saturating_add) as u64
 }
 
 /// Compiles a source for an architecture.
