@@ -1,4 +1,12 @@
-//! SHA-256: the system call on chain, the `sha2` crate elsewhere.
+//! SHA-256: the system call on chain, the `sha2` crate elsewhere. Many messages side by side are in [`many`]
+//! (feature `std`).
+
+#[cfg(feature = "std")]
+pub(crate) mod lanes;
+#[cfg(feature = "std")]
+pub mod many;
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+pub(crate) mod simd;
 
 /// A SHA-256 digest.
 pub type Hash = [u8; 32];
