@@ -1,6 +1,7 @@
 //! What a job asks for, worked out before anything is sent: parameters, padded inputs, how it is cut into shards.
 
 pub mod network;
+pub mod risk;
 pub mod search;
 
 use crate::{

@@ -28,5 +28,7 @@ pub mod escape_time;
 pub mod gemm_i8;
 #[path = "../mlp_i8/mod.rs"]
 pub mod mlp_i8;
+#[path = "../option_risk/mod.rs"]
+pub mod option_risk;
 #[path = "../search/mod.rs"]
 pub mod search;

@@ -15,6 +15,8 @@ pub enum SubmitCommand {
     Search(Search),
     /// A batch of samples through a network of dense int8 layers
     MlpI8(MlpI8),
+    /// The price and the losses of a portfolio of options along random paths
+    OptionRisk(OptionRisk),
     /// A job of any kernel, from params and inputs as bytes
     Kernel(AnyKernel),
 }
@@ -185,6 +187,32 @@ pub struct MlpI8 {
     /// Leave the answers out: logits and the other layers' sums alone
     #[arg(long)]
     pub no_answers: bool,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreAt,
+    /// The offer.
+    #[command(flatten)]
+    pub offer: Offer,
+}
+
+/// `assay job submit option-risk`
+#[derive(Args, Clone, Debug)]
+pub struct OptionRisk {
+    /// Assets, correlations and positions, JSON; see docs/kernels/option_risk.md
+    #[arg(long, value_name = "FILE")]
+    pub model: PathBuf,
+    /// Paths, rounded up to whole cells
+    #[arg(long, default_value_t = 1_000_000, value_name = "NUMBER")]
+    pub paths: u64,
+    /// Steps of a path: what averages and barriers look at. 1 is enough where there is neither
+    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
+    pub steps: u16,
+    /// Seed of the random numbers: the same one gives the same paths
+    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
+    pub seed: u64,
+    /// Also sum up the payoffs of each position, for their prices
+    #[arg(long)]
+    pub sums: bool,
     /// The store.
     #[command(flatten)]
     pub store: StoreAt,

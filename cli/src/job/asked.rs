@@ -4,7 +4,7 @@ use crate::{
     args::{self, EscapeTime, GemmI8, Offer, StoreAt, SubmitCommand},
     error::{CliError, Result},
     npy, view,
-    work::{Input, MAX_INPUT_BYTES, Work, network, refused, search},
+    work::{Input, MAX_INPUT_BYTES, Work, network, refused, risk, search},
 };
 use assay_kernels::{abi::MAX_PARAMS_BYTES, registry::AnyKernel};
 use assay_settlement::constants::URL_BYTES;
@@ -34,6 +34,7 @@ pub fn asked(command: &SubmitCommand) -> Result<Asked<'_>> {
         SubmitCommand::GemmI8(args) => (product(args)?, Some(&args.store), &args.offer),
         SubmitCommand::Search(args) => (a_search(args)?, None, &args.offer),
         SubmitCommand::MlpI8(args) => (a_network(args)?, Some(&args.store), &args.offer),
+        SubmitCommand::OptionRisk(args) => (a_portfolio(args)?, Some(&args.store), &args.offer),
         SubmitCommand::Kernel(args) => (any(args)?, Some(&args.store), &args.offer),
     };
     let store = store.filter(|_| !work.inputs.is_empty());
@@ -76,6 +77,11 @@ fn a_search(args: &args::Search) -> Result<Work> {
 
 fn a_network(args: &args::MlpI8) -> Result<Work> {
     network::work(&args.weights, &args.samples, !args.no_answers, args.offer.shards)
+}
+
+fn a_portfolio(args: &args::OptionRisk) -> Result<Work> {
+    let paths = risk::Paths { count: args.paths, steps: args.steps, seed: args.seed, sums: args.sums };
+    risk::work(&args.model, paths, args.offer.shards)
 }
 
 /// A job of any kernel, from bytes.
