@@ -83,7 +83,7 @@ pub mod tries {
     }
 }
 
-/// An image of so many pixels, from -2 - i on, as wide as 3; leaves of 128 pixels and 256 bytes.
+/// An image of so many pixels, from -2 - i on, as wide as 3; leaves of 64 pixels and 256 bytes.
 pub fn image(width: u32, height: u32, shard_leaves: u64) -> Spec {
     let one = 1i64 << escape_time::FRACTION_BITS;
     let step = 3 * one / i64::from(width);
@@ -174,7 +174,7 @@ pub fn committed_with(w: &mut World, change: impl FnOnce(&mut JobRequest)) -> (T
 pub fn challengeable(task: &Task) -> u64 {
     let shard = seeds::shard(&task.job, 0);
     let lucky = |n: &u64| tries::challenge(&shard, *n) == 1 && tries::bond(&seeds::challenge(&shard, *n)) == 1;
-    (0..256).find(lucky).unwrap()
+    (0..128).find(lucky).unwrap()
 }
 
 /// The same, the cells drawn.

@@ -105,7 +105,7 @@ fn answers(w: &World, task: &Task, work: &Work, operator: &Actor) -> Vec<Step> {
 fn committed(wire: Wire, challenge_seconds: u32) -> Result<(World, Task, Work, Vec<Packed>)> {
     let terms = assay_migrations::terms::experimental(challenge_seconds, 300);
     let mut w = world_with(terms, Money::Token);
-    let task = w.create(image(1_024, 512, 4_096));
+    let task = w.create(image(512, 512, 4_096));
     let (alice, operator) = (w.alice.clone(), w.alice.operator.clone());
     let mut sent = Vec::new();
     let claim = w.claim_ix(&task, 0, &alice);

@@ -199,15 +199,15 @@ mod tests {
     fn the_demo_cuts_at_rows() {
         let params = escape_time::Params { width: 1920, height: 1080, max_iter: 10, x0: 0, y0: 0, step: 1 };
         let work = Work::image(&params, 8).unwrap();
-        assert_eq!((work.leaves, work.shard_leaves, work.shards), (16_200, 2_025, 8));
-        assert_eq!(work.result_bytes(), 1920 * 1080 * 2);
+        assert_eq!((work.leaves, work.shard_leaves, work.shards), (32_400, 4_050, 8));
+        assert_eq!(work.result_bytes(), 1920 * 1080 * 4);
     }
 
     #[test]
     fn what_does_not_fit_is_refused() {
         let error = Work::product(&matrix(3, 4), &matrix(3, 4), 1).unwrap_err();
         assert_eq!((error.code.as_str(), error.exit as u8), ("wrong-shape", 3));
-        let params = escape_time::Params { width: 16, height: 16, max_iter: 10, x0: 0, y0: 0, step: 1 };
+        let params = escape_time::Params { width: 16, height: 8, max_iter: 10, x0: 0, y0: 0, step: 1 };
         assert_eq!(Work::image(&params, 0).unwrap_err().exit as u8, 2);
         assert_eq!(Work::image(&params, 3).unwrap_err().exit as u8, 2);
         assert_eq!(Work::image(&params, None).unwrap().shards, 2, "as many as there can be");

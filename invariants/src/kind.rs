@@ -244,13 +244,13 @@ impl Kind {
     }
 }
 
-/// The kinds of jobs: two shards of 256 cells, three of 128 with a short last leaf, four cells in one shard, a product
+/// The kinds of jobs: two shards of 128 cells, three of 64 with a short last leaf, four cells in one shard, a product
 /// that takes evidence accounts, one whose cells take two steps, two stages in one shard and cut so that the first shard
 /// has no cell of the second stage.
 pub fn kinds() -> Vec<Kind> {
     vec![
-        Kind::image(32, 16, 2),
-        Kind::image(20, 17, 1),
+        Kind::image(32, 8, 2),
+        Kind::image(20, 9, 1),
         Kind::image(2, 2, 1),
         Kind::product(8, 8, 64),
         Kind::product(1, 3, 33_000),

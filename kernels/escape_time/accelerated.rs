@@ -10,8 +10,8 @@ use crate::kernel::Kernel;
 
 /// Bytes of a full leaf.
 const LEAF_BYTES: usize = PIXELS_PER_LEAF as usize * PIXEL_BYTES as usize;
-/// Pixels of one launch: at most 2^34 iterations, some tens of milliseconds on a small card.
-const LAUNCH_PIXELS: u64 = 1 << 22;
+/// Pixels of one launch: at most 2^33 iterations, some tens of milliseconds on a small card.
+const LAUNCH_PIXELS: u64 = 1 << 21;
 /// Bytes of results of one launch.
 const LAUNCH_BYTES: usize = LAUNCH_PIXELS as usize * PIXEL_BYTES as usize;
 /// Threads of a block.
@@ -37,18 +37,17 @@ impl Accelerated for EscapeTime {
     fn cpu(&self, params: &[u8], _: &Inputs, leaves: Range<u64>, out: &mut [u8]) -> Result<(), ExecError> {
         let params = Self::parse(params)?;
         let first = pixels(&params, &leaves).start;
-        let escape = cpu::best_escape();
+        let way = cpu::best();
         out.par_chunks_mut(LEAF_BYTES).enumerate().for_each(|(leaf, bytes)| {
             let mut pixel = first.saturating_add((leaf as u64).saturating_mul(u64::from(PIXELS_PER_LEAF)));
             for group in bytes.as_chunks_mut::<{ PIXEL_BYTES as usize }>().0.chunks_mut(cpu::LANES) {
-                // A short group repeats its first point, which costs nothing more.
-                let (x, y) = params.point(pixel);
-                let (mut cx, mut cy) = ([x; cpu::LANES], [y; cpu::LANES]);
-                for ((cx, cy), pixel) in cx.iter_mut().zip(&mut cy).zip(pixel..).take(group.len()) {
-                    (*cx, *cy) = params.point(pixel);
+                // A short group repeats its first point.
+                let mut points = [params.point(pixel); cpu::LANES];
+                for (point, pixel) in points.iter_mut().zip(pixel..).take(group.len()) {
+                    *point = params.point(pixel);
                 }
-                for (place, count) in group.iter_mut().zip(escape(&cx, &cy, params.max_iter)) {
-                    *place = (count as u16).to_le_bytes();
+                for (place, pixel) in group.iter_mut().zip(way.pixels(&points, params.max_iter)) {
+                    *place = pixel.to_bytes();
                 }
                 pixel = pixel.saturating_add(cpu::LANES as u64);
             }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{EscapeTime, FRACTION_BITS, MAX_ITER, Params};
+use super::{EscapeTime, FRACTION_BITS, MAX_ITER, PIXEL_BYTES, Params, Pixel};
 use crate::abi::ParamError;
 use crate::handling::{Format, Handling, Part, Trial, doubled};
 use crate::kernel::Kernel;
@@ -12,13 +12,13 @@ use crate::random::Random;
 const COLOURS: usize = 256;
 
 impl Handling for EscapeTime {
-    /// Iterations, at most: how many it will be is not known before.
+    /// Iterations: every pixel takes them all.
     fn work_of_cost_one(&self, params: &[u8]) -> Result<u64, ParamError> {
         Ok(u64::from(Self::parse(params)?.max_iter))
     }
 
     fn trial(&self, size: u32) -> Option<Trial> {
-        // All of it inside the set, where every pixel takes all iterations.
+        // All of it inside the set, where every iteration looks whether the point has escaped.
         let height = doubled(16, size, 4_096)?;
         let image = Params { width: 512, height, max_iter: 1_024, x0: 0, y0: 0, step: 1 };
         Some(Trial::new(image.to_bytes(), []))
@@ -59,16 +59,14 @@ impl Handling for EscapeTime {
 
     fn content<'a>(&self, params: &[u8], part: &str, result: &'a [u8]) -> Option<Cow<'a, [u8]>> {
         let params = Self::parse(params).ok()?;
-        let (counts, []) = result.as_chunks::<2>() else { return None };
-        if counts.len() as u64 != params.pixels() {
+        let (pixels, []) = result.as_chunks::<{ PIXEL_BYTES as usize }>() else { return None };
+        if pixels.len() as u64 != params.pixels() {
             return None;
         }
+        let counts = pixels.iter().map(|bytes| Pixel::from_bytes(*bytes).count);
         match part {
-            "picture" => {
-                let colour = |count: &[u8; 2]| colour_of(u16::from_le_bytes(*count), params.max_iter);
-                Some(counts.iter().map(colour).collect())
-            }
-            "counts" => Some(result.into()),
+            "picture" => Some(counts.map(|count| colour_of(count, params.max_iter)).collect()),
+            "counts" => Some(counts.flat_map(u16::to_le_bytes).collect()),
             _ => None,
         }
     }
@@ -120,9 +118,13 @@ mod tests {
     fn points_that_never_escape_have_a_colour_of_their_own() {
         assert_eq!(palette().len(), COLOURS);
         let params = Params { width: 3, height: 2, max_iter: 100, x0: 0, y0: 0, step: 1 }.to_bytes();
-        let counts: Vec<u8> = [0u16, 1, 99, 100, 50, 7].iter().flat_map(|c| c.to_le_bytes()).collect();
-        let pixels = EscapeTime.content(&params, "picture", &counts).unwrap();
+        let counts = [0u16, 1, 99, 100, 50, 7];
+        let result: Vec<u8> =
+            counts.iter().flat_map(|count| Pixel { count: *count, trace: 40_000 }.to_bytes()).collect();
+        let pixels = EscapeTime.content(&params, "picture", &result).unwrap();
         assert_eq!(pixels[3], u8::MAX);
         assert!(pixels.iter().enumerate().all(|(i, colour)| (*colour == u8::MAX) == (i == 3)));
+        let told = EscapeTime.content(&params, "counts", &result).unwrap();
+        assert_eq!(*told, counts.map(u16::to_le_bytes).concat());
     }
 }

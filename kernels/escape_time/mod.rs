@@ -1,11 +1,15 @@
 //! Kernel 1, `escape_time`: an escape-time fractal (the Mandelbrot set) in Q4.28 fixed point.
 //!
 //! Params, 36 bytes, little-endian: width u32, height u32, max_iter u32, x0 i64, y0 i64, step i64. Pixel (i, j) stands
-//! for c = (x0 + i step, y0 + j step). A cell is a pixel: the number of iterations z = z^2 + c, from z = 0, after
-//! which |z| > 2, at most max_iter, as u16. A leaf is a run of 128 pixels in row-major order. There is no input.
+//! for c = (x0 + i step, y0 + j step). A cell is a pixel, 4 bytes: the number of iterations z = z^2 + c, from z = 0, after
+//! which |z| > 2, at most max_iter, as u16; and the trace, 16 bits of a hash that every iteration has changed, as u16. A
+//! leaf is a run of 64 pixels in row-major order. There is no input.
+//!
+//! Every pixel takes max_iter iterations, whether it has escaped or not, and what an iteration rounds to depends on the
+//! hash: no pixel is cheaper than another, and none is known before it was computed. [`Orbit::step`] is all of it.
 
-use crate::abi::{ABI, AbiError, Describe, FLAG_COST_DEPENDS_ON_DATA, Geometry, ParamError, Request};
-use crate::kernel::{Kernel, Read, uniform_cell};
+use crate::abi::{ABI, AbiError, Describe, Geometry, ParamError, Request};
+use crate::kernel::{Kernel, Read, answer_without_inputs, uniform_cell};
 
 #[cfg(feature = "std")]
 mod accelerated;
@@ -15,12 +19,12 @@ mod cpu;
 mod handling;
 
 /// Pixels in a leaf.
-pub const PIXELS_PER_LEAF: u32 = 128;
+pub const PIXELS_PER_LEAF: u32 = 64;
 /// Bytes of a pixel.
-pub const PIXEL_BYTES: u32 = 2;
+pub const PIXEL_BYTES: u32 = 4;
 /// Most pixels along one side.
 pub const MAX_SIDE: u32 = 1 << 16;
-/// Most iterations: about 83,000 compute units.
+/// Most iterations: 123,445 compute units.
 pub const MAX_ITER: u32 = 4096;
 /// Bytes of the params.
 pub const PARAMS_BYTES: usize = 36;
@@ -29,7 +33,16 @@ pub const FRACTION_BITS: u32 = 28;
 /// Coordinates are below this in magnitude: 4.0.
 pub const PLANE: i64 = 4 << FRACTION_BITS;
 /// |z|^2 = 4 at twice the fraction bits: beyond it a point has escaped.
-const ESCAPED: i64 = 4 << (2 * FRACTION_BITS);
+const ESCAPED: u64 = 4 << (2 * FRACTION_BITS);
+/// What the hash is before the first iteration.
+const FIRST_HASH: u64 = 0x9e37_79b1_85eb_ca77;
+/// What the hash is multiplied with: a prime.
+const MULTIPLIER: u64 = 0x9e37_79b1;
+/// Shift that brings an x^2 - y^2 to the place where its whole part, and what lies behind the point, are 32 bits each: bit
+/// 28, the last that a coordinate keeps, to bit 32.
+const SQUARES_UP: u32 = 32 - FRACTION_BITS;
+/// The same of an xy, doubled.
+const PRODUCT_UP: u32 = SQUARES_UP + 1;
 
 /// The kernel.
 #[derive(Clone, Copy, Debug)]
@@ -93,27 +106,93 @@ impl Params {
     }
 }
 
-/// Iterations after which the orbit of c = (`cx`, `cy`) has left the circle of radius 2, at most `max_iter`.
-///
-/// Exact for |cx|, |cy| < 4.0, where nothing overflows: inside the circle x^2 + y^2 <= 4, so x^2 - y^2 and 2xy are
-/// at most 4.0 in magnitude, the next x and y below 8.0, and their squares below 2^62.
+/// What a cell says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pixel {
+    /// Iterations after which the orbit has left the circle of radius 2, at most `max_iter`.
+    pub count: u16,
+    /// Sixteen bits that the whole orbit has gone into.
+    pub trace: u16,
+}
+
+impl Pixel {
+    /// The pixel in these bytes.
+    pub fn from_bytes(bytes: [u8; PIXEL_BYTES as usize]) -> Self {
+        let [c0, c1, t0, t1] = bytes;
+        Self { count: u16::from_le_bytes([c0, c1]), trace: u16::from_le_bytes([t0, t1]) }
+    }
+
+    /// Its bytes.
+    pub fn to_bytes(self) -> [u8; PIXEL_BYTES as usize] {
+        let ([c0, c1], [t0, t1]) = (self.count.to_le_bytes(), self.trace.to_le_bytes());
+        [c0, c1, t0, t1]
+    }
+}
+
+/// A point on its way, and the hash of where it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Orbit {
+    /// Real part: a number of 32 bits with its sign.
+    x: i64,
+    /// Imaginary part, likewise.
+    y: i64,
+    /// 64 bits.
+    hash: u64,
+}
+
+impl Orbit {
+    const START: Self = Self { x: 0, y: 0, hash: FIRST_HASH };
+
+    /// One iteration; returns |z|^2 as it was before, at twice the fraction bits. `cx` and `cy` are c in the high halves.
+    ///
+    /// x and y are below 2^31 in magnitude, so their products are exact in 64 bits and |z|^2 is, without a sign. What is
+    /// added to them is taken modulo 2^64, of which the high half becomes the next coordinate: modulo 2^32, which changes
+    /// nothing before the orbit has escaped. The hash's share of what is added is below 1 in the last place of a
+    /// coordinate: it decides which way the bits behind that place are rounded.
+    #[inline(always)]
+    fn step(&mut self, cx: u64, cy: u64) -> u64 {
+        let Self { x, y, hash } = *self;
+        let (xx, yy, xy) = (x.wrapping_mul(x), y.wrapping_mul(y), x.wrapping_mul(y));
+        let square = (xx as u64).wrapping_add(yy as u64);
+        let mixed = hash ^ square;
+        let dither = mixed >> 32;
+        let wide_x = ((xx.wrapping_sub(yy) as u64) << SQUARES_UP).wrapping_add(cx).wrapping_add(dither);
+        let wide_y = ((xy as u64) << PRODUCT_UP).wrapping_add(cy).wrapping_add(dither);
+        let low = (mixed ^ dither) & 0xffff_ffff;
+        *self = Self { x: (wide_x as i64) >> 32, y: (wide_y as i64) >> 32, hash: low.wrapping_mul(MULTIPLIER) };
+        square
+    }
+
+    /// What the trace is after the last iteration.
+    #[inline(always)]
+    fn trace(&self) -> u16 {
+        ((self.hash >> 48) ^ (self.x as u64) ^ (self.y as u64)) as u16
+    }
+}
+
+/// The pixel of c = (`cx`, `cy`): always `max_iter` iterations.
 #[inline]
-pub fn escape(cx: i64, cy: i64, max_iter: u32) -> u32 {
-    let (mut x, mut y) = (0i64, 0i64);
+pub fn pixel(cx: i64, cy: i64, max_iter: u32) -> Pixel {
+    let (cx, cy) = ((cx as u64) << 32, (cy as u64) << 32);
+    let mut orbit = Orbit::START;
     // 64 bits wide, or the chain would cut it down to 32 in every round.
     let mut left = u64::from(max_iter);
+    let mut count = max_iter;
     while left != 0 {
-        let xx = x.wrapping_mul(x);
-        let yy = y.wrapping_mul(y);
-        if xx.wrapping_add(yy) > ESCAPED {
-            return max_iter.wrapping_sub(left as u32);
+        let square = orbit.step(cx, cy);
+        if square > ESCAPED {
+            count = max_iter.wrapping_sub(left as u32);
+            left = left.wrapping_sub(1);
+            break;
         }
-        let xy = x.wrapping_mul(y);
-        x = (xx.wrapping_sub(yy) >> FRACTION_BITS).wrapping_add(cx);
-        y = (xy >> (FRACTION_BITS - 1)).wrapping_add(cy);
         left = left.wrapping_sub(1);
     }
-    max_iter
+    while left != 0 {
+        orbit.step(cx, cy);
+        left = left.wrapping_sub(1);
+    }
+    // At most MAX_ITER, which fits.
+    Pixel { count: count as u16, trace: orbit.trace() }
 }
 
 impl Kernel for EscapeTime {
@@ -165,36 +244,42 @@ impl Kernel for EscapeTime {
             abi: ABI,
             inputs: 0,
             stages: 1,
-            // Pixels inside the set take all iterations, others few; which is which is known only by computing them.
-            flags: FLAG_COST_DEPENDS_ON_DATA,
+            // Every pixel takes as many iterations.
+            flags: 0,
             kernel: Self::ID,
             max_cost_classes: 1,
             amplification_bps: 10_000,
             cell_bytes_max: PIXEL_BYTES,
             leaf_bytes_max: PIXEL_BYTES.wrapping_mul(PIXELS_PER_LEAF),
-            cell_cu_max: 150_000,
-            answer_transactions: 1,
+            cell_cu_max: 170_000,
+            answer_transactions: answer_transactions(1 << 32),
             reserved: 0,
             evidence_bytes_max: 0,
             name: Describe::pad_name(Self::NAME),
-            version: 1,
+            version: 2,
         }
     }
 
     fn geometry(params: &Params) -> Result<Geometry, ParamError> {
-        Ok(Geometry::uniform(params.pixels(), PIXELS_PER_LEAF, PIXEL_BYTES))
+        let mut geometry = Geometry::uniform(params.pixels(), PIXELS_PER_LEAF, PIXEL_BYTES);
+        geometry.answer_transactions = answer_transactions(params.pixels());
+        Ok(geometry)
     }
 
     fn reads(_: &Params, _: u64, _: u32, _: &mut dyn FnMut(Read)) {}
 
     fn cell(params: &Params, _: &Request, leaf: u64, cell: u32, out: &mut [u8]) -> Result<usize, AbiError> {
-        let pixel = uniform_cell(params.pixels(), PIXELS_PER_LEAF, leaf, cell)?;
-        let (cx, cy) = params.point(pixel);
-        // At most MAX_ITER, which fits.
-        let count = (escape(cx, cy, params.max_iter) as u16).to_le_bytes();
-        out.get_mut(..count.len()).ok_or(AbiError::OutputTooSmall)?.copy_from_slice(&count);
-        Ok(count.len())
+        let at = uniform_cell(params.pixels(), PIXELS_PER_LEAF, leaf, cell)?;
+        let (cx, cy) = params.point(at);
+        let bytes = pixel(cx, cy, params.max_iter).to_bytes();
+        out.get_mut(..bytes.len()).ok_or(AbiError::OutputTooSmall)?.copy_from_slice(&bytes);
+        Ok(bytes.len())
     }
+}
+
+/// Transactions that proving a pixel of an image of so many takes.
+fn answer_transactions(pixels: u64) -> u16 {
+    answer_without_inputs(PIXEL_BYTES.wrapping_mul(PIXELS_PER_LEAF), pixels.div_ceil(u64::from(PIXELS_PER_LEAF)), 1)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 
 use crate::abi::ParamError;
 use crate::hash::{Hash, sha256};
+use crate::kernel::answer_without_inputs;
 
 use super::{CELL_BYTES, CELLS_PER_LEAF, put};
 
@@ -193,19 +194,8 @@ impl Params {
     }
 }
 
-/// Transactions that proving a cell takes at most, in a job of so many cells and segments a cell: from above, with the
-/// evidence in v0 transactions.
+/// Transactions that proving a cell takes at most, in a job of so many cells and segments a cell.
 pub(super) fn answer_transactions(cells: u64, segments: u64) -> u16 {
-    // Bytes of evidence that an adjudication takes inline, and of a piece of evidence in a transaction of its own.
-    const INLINE: u64 = 827;
-    const PIECE: u64 = 940;
     let leaves = cells.div_ceil(u64::from(CELLS_PER_LEAF));
-    let height = u64::from(64u32.saturating_sub(leaves.saturating_sub(1).leading_zeros()));
-    let evidence = u64::from(CELL_BYTES.wrapping_mul(CELLS_PER_LEAF)).saturating_add(height.saturating_mul(32));
-    if segments <= 1 && evidence <= INLINE {
-        return 1;
-    }
-    // The account, the pieces, and each segment.
-    let transactions = evidence.div_ceil(PIECE).saturating_add(segments).saturating_add(1);
-    u16::try_from(transactions).unwrap_or(u16::MAX)
+    answer_without_inputs(CELL_BYTES.wrapping_mul(CELLS_PER_LEAF), leaves, segments)
 }

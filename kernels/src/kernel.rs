@@ -96,6 +96,22 @@ pub fn uniform_cell(cells: u64, cells_per_leaf: u32, leaf: u64, cell: u32) -> Re
         .ok_or(AbiError::NoSuchCell)
 }
 
+/// Transactions that proving a cell takes at most, evidence uploaded in v0 transactions, in a job of so many leaves; for
+/// kernels whose cells read nothing: all that is opened is the leaf and its path.
+pub fn answer_without_inputs(leaf_bytes: u32, leaves: u64, steps: u64) -> u16 {
+    // Bytes of evidence that an adjudication takes inline, and of a piece of evidence in a transaction of its own.
+    const INLINE: u64 = 827;
+    const PIECE: u64 = 940;
+    let height = u64::from(64u32.saturating_sub(leaves.saturating_sub(1).leading_zeros()));
+    let evidence = u64::from(leaf_bytes).saturating_add(height.saturating_mul(32));
+    if steps <= 1 && evidence <= INLINE {
+        return 1;
+    }
+    // The account, the pieces, and each step.
+    let transactions = evidence.div_ceil(PIECE).saturating_add(steps).saturating_add(1);
+    u16::try_from(transactions).unwrap_or(u16::MAX)
+}
+
 /// Runs a kernel's cell function on a request whose params are still bytes.
 pub(crate) fn cell_of<K: Kernel>(request: &Request, out: &mut [u8]) -> Result<usize, VerifierError> {
     let params = K::parse(request.params)?;

@@ -197,3 +197,6 @@ pub fn step_reads(
 pub fn cell(request: &Request, out: &mut [u8]) -> Result<usize, VerifierError> {
     AnyKernel::from_id(request.kernel)?.cell(request, out)
 }
+
+#[cfg(all(test, feature = "std"))]
+mod tests;

@@ -26,11 +26,11 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// An image of 32 x 16 pixels: 4 leaves of 128 pixels, 2 shards of 256 cells.
+    /// An image of 32 x 8 pixels: 4 leaves of 64 pixels, 2 shards of 128 cells.
     pub fn image() -> Self {
         let one = 1i64 << escape_time::FRACTION_BITS;
         let params =
-            escape_time::Params { width: 32, height: 16, max_iter: 200, x0: -2 * one, y0: -one, step: one / 10 };
+            escape_time::Params { width: 32, height: 8, max_iter: 200, x0: -2 * one, y0: -one, step: one / 10 };
         Self { kernel: 1, params: params.to_bytes().to_vec(), inputs: Vec::new(), shard_leaves: 2 }
     }
 

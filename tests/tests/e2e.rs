@@ -143,7 +143,7 @@ async fn whole_jobs(chain: Chain) -> Result<()> {
     let image =
         escape_time::Params { width: 90, height: 31, max_iter: 200, x0: -(2 << 28), y0: -(1 << 28), step: 1 << 23 };
     // Only for the honest one: while its worker is down the forger must not take a shard of it.
-    let asked = JobRequest { reserved_for: honest.provider, ..request(0, image.to_bytes().to_vec(), 9) };
+    let asked = JobRequest { reserved_for: honest.provider, ..request(0, image.to_bytes().to_vec(), 18) };
     let picture = stage.create(&renter, 1, asked).await?;
 
     // A product of two shards whose rows take two chunks; inputs from files.
@@ -182,7 +182,7 @@ async fn whole_jobs(chain: Chain) -> Result<()> {
 
     // A job that only the forger may claim.
     let forging = forger.start(&stage, &folder.path().join("forger"), Arc::new(Forger), false).await?;
-    let reserved = JobRequest { reserved_for: forger.provider, ..request(2, image.to_bytes().to_vec(), 22) };
+    let reserved = JobRequest { reserved_for: forger.provider, ..request(2, image.to_bytes().to_vec(), 44) };
     let forged = stage.create(&renter, 1, reserved).await?;
 
     let jobs = [picture, product, forged];

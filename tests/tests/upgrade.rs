@@ -35,7 +35,7 @@ fn next_version(elf: &[u8]) -> Vec<u8> {
 
 fn image(side: u32) -> Vec<u8> {
     let one = 1i64 << escape_time::FRACTION_BITS;
-    escape_time::Params { width: side, height: side, max_iter: 60, x0: -2 * one, y0: -one, step: one / 32 }
+    escape_time::Params { width: side, height: side / 2, max_iter: 60, x0: -2 * one, y0: -one, step: one / 32 }
         .to_bytes()
         .to_vec()
 }

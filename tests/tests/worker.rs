@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(240);
 
 fn image(width: u32) -> Vec<u8> {
     let params =
-        escape_time::Params { width, height: 32, max_iter: 100, x0: -(2 << 28), y0: -(1 << 28), step: 1 << 23 };
+        escape_time::Params { width, height: 16, max_iter: 100, x0: -(2 << 28), y0: -(1 << 28), step: 1 << 23 };
     params.to_bytes().to_vec()
 }
 
@@ -300,7 +300,7 @@ async fn what_is_challenged_is_proven_and_what_is_demanded_posted() -> Result<()
 
     reaches(&stage, &job, 0, &IN_WORK).await?;
     let bond = challenge(&stage, &stranger, &job, 0, 7).await?;
-    challenge(&stage, &stranger, &job, 0, 700).await?;
+    challenge(&stage, &stranger, &job, 0, 300).await?;
     let source = token::associated(&renter.pubkey(), &stage.mint);
     let key = renter.pubkey();
     let demand = ix::demand_leaves(key, key, &job, &data, 0, source, vec![1, 2, 5]);
@@ -330,7 +330,7 @@ async fn what_is_challenged_is_proven_and_what_is_demanded_posted() -> Result<()
     }
     ensure!(told.len() == 2 && told.iter().all(|due| settled.ended_at < *due), "{told:?}");
     ensure!(proven >= 2 + 3 && posted == 3 && paid == 2 * (bond / 2), "{proven} {posted} {paid}");
-    for cell in [7, 700] {
+    for cell in [7, 300] {
         ensure!(stage.reader.challenge(&seeds::shard(&job, 0), cell).await?.is_none(), "bonds are divided");
     }
     let account = stage.reader.provider(&provider.provider).await?;

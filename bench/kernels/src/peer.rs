@@ -118,7 +118,7 @@ fn pixels(work: &Work) -> Result<f64> {
             let y = params.y0 + i64::from(row) * params.step;
             let pixel = |column: u32| {
                 let x = params.x0 + i64::from(column) * params.step;
-                (escape_time::escape(x, y, params.max_iter) as u16).to_le_bytes()
+                escape_time::pixel(x, y, params.max_iter).to_bytes()
             };
             (0..params.width).flat_map(pixel).collect()
         };

@@ -11,7 +11,7 @@ use crate::{
 
 pub const CASES: &[Case] = &[
     case("record_seed", "", record),
-    case("draw_samples", "3 of 256 cells", draw).floor(1_510).aim(3_000),
+    case("draw_samples", "3 of 128 cells", draw).floor(1_510).aim(3_000),
     case("roll_window", "", roll),
     case("name_cells", "3 cells", name),
 ];
@@ -49,7 +49,7 @@ fn roll() -> (World, Shot) {
 fn name() -> (World, Shot) {
     let mut w = world();
     let (task, _) = committed(&mut w);
-    let name = ix::name_cells(w.watcher.id(), &task.job, 0, vec![3, 77, 200]);
+    let name = ix::name_cells(w.watcher.id(), &task.job, 0, vec![3, 77, 100]);
     let shot = Shot::new(name, &[&w.watcher]);
     (w, shot)
 }

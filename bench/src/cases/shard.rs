@@ -21,7 +21,7 @@ pub const CASES: &[Case] = &[
 fn claim(wanted: u32) -> (World, Shot) {
     let mut w = world();
     // 64 leaves, each a shard.
-    let task = w.create(image(128, 64, 1));
+    let task = w.create(image(64, 64, 1));
     let index = (0..64).find(|index| tries::shard(&task.job, *index) == wanted).unwrap();
     let shot = Shot::new(w.claim_ix(&task, index, &w.alice), &[&w.alice.operator]).deriving(&[wanted]);
     (w, shot)

@@ -170,7 +170,7 @@ Written by `cargo xtask bench throughput --write`, which starts the genuine Agav
 `ASSAY_TEST_VALIDATOR` names. It prints figures and checks none: they are those of one machine.
 
 - Each renter has one job, reserved for one provider of its own: no account that two renters write is left (section 4 of
-  docs/protocol.md). One leaf of 128 pixels to a shard, three cells drawn, answered inline.
+  docs/protocol.md). One leaf of 64 pixels to a shard, three cells drawn, answered inline.
 - One transaction each for claim, commit, draw, every answer and settlement, with limits of compute units and without a price.
   Those of a phase are sent over JSON-RPC, without preflight, at most 1,500 of them unconfirmed; the next phase begins when
   the node calls all confirmed. Signing is not in the measured time. Every shard is seen settled in the end.

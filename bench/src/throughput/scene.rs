@@ -21,7 +21,7 @@ const LAMPORTS: u64 = 5 * SOL;
 /// Of the market's mint, for each wallet.
 const TOKENS: u64 = 10_000 * USDC;
 /// Cells of a pixel each in a leaf; a shard has one leaf.
-const LEAF: u32 = 128;
+const LEAF: u32 = escape_time::PIXELS_PER_LEAF;
 
 /// A renter with its job, and the provider for which the job is reserved.
 pub struct Pair {

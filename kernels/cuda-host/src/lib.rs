@@ -16,7 +16,7 @@ unsafe extern "C" {
     fn host_escape_time(
         grid: u32,
         block: u32,
-        out: *mut u16,
+        out: *mut u32,
         first: u64,
         count: u32,
         width: u32,
@@ -42,9 +42,10 @@ pub struct Image {
     pub step: i64,
 }
 
-/// `count` pixels from pixel `first` on, by escape_time.cu in blocks of 256 threads.
-pub fn escape_time(image: Image, first: u64, count: u32) -> Vec<u16> {
-    let mut out = vec![0xffff; count as usize];
+/// `count` pixels from pixel `first` on, by escape_time.cu in blocks of 256 threads: the count in the lower half, the trace in
+/// the upper.
+pub fn escape_time(image: Image, first: u64, count: u32) -> Vec<u32> {
+    let mut out = vec![0xffff_ffff; count as usize];
     let Image { width, max_iter, x0, y0, step } = image;
     // SAFETY: the kernel writes `count` pixels.
     unsafe {

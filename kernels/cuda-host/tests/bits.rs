@@ -28,7 +28,7 @@ proptest! {
         let first = cut.index((width * height) as usize) as u64;
         let image = Image { width, max_iter, x0, y0, step };
         let made: Vec<u8> =
-            escape_time(image, first, width * height - first as u32).into_iter().flat_map(u16::to_le_bytes).collect();
-        prop_assert_eq!(&made[..], &expected[2 * first as usize..]);
+            escape_time(image, first, width * height - first as u32).into_iter().flat_map(u32::to_le_bytes).collect();
+        prop_assert_eq!(&made[..], &expected[4 * first as usize..]);
     }
 }

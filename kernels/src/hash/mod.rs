@@ -60,4 +60,27 @@ mod tests {
         assert_eq!(hex(sha256(&[b"a", b"", b"bc"])), abc);
         assert_eq!(hex(sha256(&[])), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     }
+
+    #[test]
+    fn nists_known_answers() {
+        let unhex = |hex: &str| -> Vec<u8> {
+            (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()).collect()
+        };
+        let mut count = 0;
+        for line in include_str!("sha256.txt").lines().filter(|line| !line.starts_with('#')) {
+            let (message, digest) = line.split_once(' ').unwrap();
+            let message = unhex(message.trim_matches('-'));
+            assert_eq!(sha256(&[&message])[..], unhex(digest));
+            // In pieces of every length up to a block's, and a piece of no length in between.
+            for piece in 1..=65 {
+                let mut pieces: Vec<&[u8]> = message.chunks(piece).collect();
+                pieces.insert(pieces.len() / 2, &[]);
+                let mut into = [0x55; 32];
+                sha256_into(&pieces, &mut into);
+                assert_eq!(into[..], unhex(digest), "{piece} bytes at a time");
+            }
+            count += 1;
+        }
+        assert_eq!(count, 74);
+    }
 }

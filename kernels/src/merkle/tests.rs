@@ -77,6 +77,30 @@ fn certificate_transparency_vectors() {
     assert_eq!(RunHasher::new().finish(), None);
 }
 
+/// Proofs for leaves of a tree of eight and of smaller ones, and what becomes of them where they are altered.
+#[test]
+fn inclusion_proofs_of_transparency_dev() {
+    let (mut right, mut wrong, mut of_the_suite) = (0, 0, 0);
+    for line in include_str!("inclusion.txt").lines().filter(|line| !line.starts_with('#')) {
+        let [verdict, index, size, root, leaf, path] = line.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("{line}")
+        };
+        let (index, size): (u64, u64) = (index.parse().unwrap(), size.parse().unwrap());
+        let path: Vec<Hash> = path.split(',').filter(|node| *node != "-").map(hash).collect();
+        let verdict = verdict == "right";
+        assert_eq!(verify_leaf(&hash(leaf), index, size, &path, &hash(root)), verdict, "{line}");
+        *(if verdict { &mut right } else { &mut wrong }) += 1;
+        // One tree is of a leaf that is not among the suite's.
+        if verdict && root == CT_ROOTS[size as usize - 1] {
+            of_the_suite += 1;
+            let leaves: Vec<Hash> = CT_LEAVES[..size as usize].iter().map(|leaf| leaf_hash(&unhex(leaf))).collect();
+            let tree = Tree::from_leaf_hashes(leaves);
+            assert_eq!((tree.root(), tree.path(index)), (hash(root), path));
+        }
+    }
+    assert_eq!((right, wrong, of_the_suite), (6, 66, 5));
+}
+
 #[test]
 fn salts_and_tags_separate() {
     let (a, b, c) = ([1; 32], [2; 32], [3; 32]);

@@ -37,7 +37,10 @@ fn describe_and_check_answer_with_the_kernels_own_words() {
 #[test]
 fn refusals_have_names() {
     let image = escape_time::Params { width: 4, height: 4, max_iter: 9, x0: 0, y0: 0, step: 1 };
-    assert_eq!(answer_to(&request(Op::Cell, 1, &image.to_bytes())), Ok(vec![9, 0]));
+    assert_eq!(
+        answer_to(&request(Op::Cell, 1, &image.to_bytes())),
+        Ok(escape_time::pixel(0, 0, 9).to_bytes().to_vec())
+    );
     assert_eq!(answer_to(&request(Op::Step, 1, &image.to_bytes())), Err(VerifierError::NotStepped));
     assert_eq!(answer_to(&request(Op::Describe, 0, &[])), Err(VerifierError::UnknownKernel));
     assert_eq!(answer_to(&request(Op::Check, 2, &[])), Err(VerifierError::ParamsLength));

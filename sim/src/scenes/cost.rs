@@ -1,6 +1,6 @@
 //! Cells that cost differently: drawn by cost, drawn as if they were equal, and a kernel whose costs nobody declares.
 
-use assay_kernels::escape_time::{FRACTION_BITS, escape};
+use assay_kernels::escape_time::{FRACTION_BITS, pixel};
 
 use crate::{
     Result,
@@ -93,7 +93,7 @@ impl Picture {
             .map(|(i, j)| {
                 let (x, y) = (at(self.centre.0, i, WIDTH), at(self.centre.1, j, HEIGHT));
                 // At least one: a pixel is also written and hashed.
-                escape(x, y, self.max_iter).max(1)
+                u32::from(pixel(x, y, self.max_iter).count).max(1)
             })
             .collect();
         costs.sort_unstable_by(|x, y| y.cmp(x));
@@ -101,12 +101,14 @@ impl Picture {
     }
 }
 
-/// `escape_time`: equal cells by declaration, very different ones in truth.
+/// A fractal whose pixels stop when they escape, as `escape_time` did at first: equal cells by declaration, very different
+/// ones in truth.
 pub fn hidden(a: &Assumptions) -> Result<Section> {
     let mut section = Section::new(
         "hidden_cost",
-        "Undeclared costs: escape_time, the pixels with most iterations left out",
-        "True iteration counts at 240 x 136 pixels. The cells are declared equal, A = 1. \"A needed\": with k draws, \
+        "Undeclared costs: a fractal whose pixels stop at their escape, those with most iterations left out",
+        "Not a kernel of ours: the pixels of `escape_time` all take as many iterations. \
+         Iteration counts at 240 x 136 pixels. The cells are declared equal, A = 1. \"A needed\": with k draws, \
          so that nothing is gained. A cheater knows roughly which pixels are dear from a coarse preview.",
         &[
             ("picture", Unit::Text),

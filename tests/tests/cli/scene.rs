@@ -149,7 +149,7 @@ impl Scene {
 
 /// A job of two shards of eight leaves.
 pub fn image<'a>(key: &'a str, price: &'a str) -> Vec<&'a str> {
-    let size = ["--width", "64", "--height", "32", "--max-iter", "50", "--shards", "2"];
+    let size = ["--width", "64", "--height", "16", "--max-iter", "50", "--shards", "2"];
     [&["job", "submit", "escape-time", "--price", price, "--yes", "-k", key][..], &size].concat()
 }
 

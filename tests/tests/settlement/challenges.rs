@@ -82,12 +82,12 @@ fn a_challenge_is_of_a_cell_of_a_committed_shard_in_its_window() {
     w.commit(&task, &alice, &work);
     w.draw(&task, 0);
     w.answer_all(&task, &work, &alice);
-    for number in [256, 1 << 40, u64::MAX] {
+    for number in [128, 1 << 40, u64::MAX] {
         w.refused(E::NoSuchCell, &[w.challenge_ix(&task, 0, number, &stranger)], &[&stranger]);
     }
     let shard = w.shard(&task, 0);
     let [first, second, third]: [u64; 3] =
-        (0..256).rev().filter(|n| !shard.cells[..3].contains(n)).take(3).collect::<Vec<_>>().try_into().unwrap();
+        (0..128).rev().filter(|n| !shard.cells[..3].contains(n)).take(3).collect::<Vec<_>>().try_into().unwrap();
     w.challenge(&task, 0, first, &stranger);
     let end = shard.committed_at + i64::from(w.job(&task).terms.challenge_seconds);
     w.chain.advance(u64::try_from(end - w.chain.now().time).unwrap() - 1);

@@ -55,7 +55,7 @@ fn what_a_renter_may_ask_for() {
     refused(&mut w, &image, Refusal::Custom(INSUFFICIENT_FUNDS), |r| {
         (r.price_start, r.price_max) = (600_000_000, 600_000_000)
     });
-    // More shards than a job may have: 2^25 leaves, one to a shard.
+    // More shards than a job may have: 2^26 leaves, one to a shard.
     let side = 1u32 << 16;
     let params = assay_kernels::escape_time::Params { width: side, height: side, max_iter: 1, x0: 0, y0: 0, step: 1 };
     let huge = Spec { params: params.to_bytes().to_vec(), shard_leaves: 1, ..image.clone() };

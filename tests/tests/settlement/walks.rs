@@ -105,7 +105,7 @@ impl Walk {
                 self.try_it("draw", ix::draw_samples(&task.job, index, shard.window), &caller);
             }
             16 if self.random.random_bool(0.5) => {
-                let cells = (0..self.random.random_range(1..4)).map(|_| self.random.random_range(0..256)).collect();
+                let cells = (0..self.random.random_range(1..4)).map(|_| self.random.random_range(0..128)).collect();
                 self.try_it("name", ix::name_cells(caller.id(), &task.job, index, cells), &caller);
             }
             16 => {
