@@ -9,7 +9,7 @@ use assay_kernels::{
 use serde_json::json;
 
 use crate::{
-    peer::Python,
+    peer::{Peer, Python},
     report::{Section, ratio},
     round::{alone, turns},
     work::{KNOWN, Work, known, spell, unit},
@@ -50,7 +50,9 @@ pub fn not_measured(why: &str) -> Section {
         let Some(known) = known(*kernel) else { continue };
         add(&format!("{}, {}", kernel.name(), known.unit), "the processor's cores");
         for (_, name) in known.card_peers {
-            add(&format!("{} at {:?}, hashed", kernel.name(), SIZES.products), name);
+            let sizes =
+                if *kernel == AnyKernel::GemmI8 { format!(" at {:?}, hashed", SIZES.products) } else { String::new() };
+            add(&format!("{}{sizes}", kernel.name()), name);
         }
         for (card, speed, whose) in known.published {
             add(&format!("{} on {card}", kernel.name()), &format!("{}/s, {whose}", spell(*speed)));
@@ -118,6 +120,19 @@ fn one(section: &mut Section, card: &dyn Backend, kernel: AnyKernel, least: f64)
     let size = format!("{} units, {} bytes", spell(work.units), spell(work.bytes as f64));
     let unit = unit(kernel);
     line(section, [kernel.name(), unit, &size, "the processor's cores"], ours, Some(hashed.ratio), Some(cores), None);
+    // Products have sizes of their own, below.
+    for (key, peer) in known(kernel).filter(|_| kernel != AnyKernel::GemmI8).map_or(&[][..], |known| known.card_peers) {
+        match Peer::ready(key, &work).and_then(|mut peer| turns(|| work.run(card), || peer.run())) {
+            Ok(turns) => {
+                let texts = [kernel.name(), unit, &size, peer];
+                line(section, texts, turns.ours, Some(hashed.ratio), Some(turns.theirs), Some(&ratio(&turns)));
+            }
+            Err(error) => {
+                let beside = format!("{peer}: {error:#}");
+                line(section, [kernel.name(), unit, &size, &beside], ours, Some(hashed.ratio), None, None);
+            }
+        }
+    }
     let name = card.name();
     let published = known(kernel).into_iter().flat_map(|known| known.published);
     for (_, speed, whose) in published.filter(|(part, _, _)| name.contains(part)) {

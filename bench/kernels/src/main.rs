@@ -3,7 +3,7 @@
 //! One program without a chain in it, that can be carried to a machine with a card: `cargo xtask bench kernels` and
 //! `cargo xtask gpu-suite` run it.
 //!
-//! - `work`: jobs to measure with. `round`: two things measured in turns. `peer`: others' libraries, in `peers.py`.
+//! - `work`: jobs to measure with. `round`: two things measured in turns. `peer`: others' libraries, in `peers/peers.py`.
 //! - `cores`, `hashing`, `validator`, `evidence`, `card`: what is measured. `report`: how it is printed.
 //! - `suite`: a card against the processor. `machine`: what it ran on.
 

@@ -7,13 +7,15 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use assay_kernels::{escape_time, kernel::Kernel, search};
+use assay_kernels::{escape_time, kernel::Kernel, option_risk, registry::AnyKernel, search};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::{round::seconds, work::Work};
 
-const SCRIPT: &str = include_str!("peers.py");
+const SCRIPT: &str = include_str!("peers/peers.py");
+/// What the straightforward CUDA implementation is made of.
+const OPTION_RISK: &str = include_str!("peers/option_risk.cu");
 
 /// Another way to do a job, ready to run.
 pub enum Peer<'a> {
@@ -39,7 +41,8 @@ impl<'a> Peer<'a> {
         match key {
             "rust:escape_time" => Ok(Self::Rust(work, pixels)),
             "rust:search" => Ok(Self::Rust(work, headers)),
-            _ => Python::ready(&[key, &format!("{}", work.units)]).map(|python| Self::Python(Box::new(python))),
+            _ => Python::ready(&[key, &format!("{}", work.units), &format!("{}", count(work)), OPTION_RISK])
+                .map(|python| Self::Python(Box::new(python))),
         }
     }
 
@@ -110,6 +113,12 @@ impl Drop for Python {
     }
 }
 
+/// How many of what a job counts it has, for peers that have units of another kind: paths.
+fn count(work: &Work) -> u64 {
+    let params = option_risk::OptionRisk::parse(&work.job.params).ok().filter(|_| work.kernel == AnyKernel::OptionRisk);
+    params.map_or(0, |params| params.cells * u64::from(params.paths))
+}
+
 /// Pixels one after the other, rows side by side.
 fn pixels(work: &Work) -> Result<f64> {
     let params = escape_time::EscapeTime::parse(&work.job.params).context("not an image")?;
@@ -159,7 +168,6 @@ fn headers(work: &Work) -> Result<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use assay_kernels::registry::AnyKernel;
 
     #[test]
     fn the_plain_loop_computes_the_picture() {

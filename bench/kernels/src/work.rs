@@ -16,9 +16,9 @@ pub struct Known {
     pub kernel: &'static str,
     /// What [`work_of_cost_one`](assay_kernels::handling::Handling::work_of_cost_one) counts.
     pub unit: &'static str,
-    /// Others on a processor: their key in `peers.py` (or here, for those of this program), and what they are.
+    /// Others on a processor: their key in `peers/peers.py` (or here, for those of this program), and what they are.
     pub peers: &'static [(&'static str, &'static str)],
-    /// Others on a card, in `peers.py`.
+    /// Others on a card, in `peers/peers.py`.
     pub card_peers: &'static [(&'static str, &'static str)],
     /// Published speeds on cards, in units a second: part of the card's name, speed, whose.
     pub published: &'static [(&'static str, f64, &'static str)],

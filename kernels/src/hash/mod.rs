@@ -67,7 +67,7 @@ mod tests {
             (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()).collect()
         };
         let mut count = 0;
-        for line in include_str!("sha256.txt").lines().filter(|line| !line.starts_with('#')) {
+        for line in include_str!("../sha256.txt").lines().filter(|line| !line.starts_with('#')) {
             let (message, digest) = line.split_once(' ').unwrap();
             let message = unhex(message.trim_matches('-'));
             assert_eq!(sha256(&[&message])[..], unhex(digest));

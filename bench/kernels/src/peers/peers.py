@@ -1,7 +1,8 @@
 """Others' libraries, asked for one run after the other.
 
-`peers.py KEY UNITS`: makes inputs for about UNITS of work, prints `ready`, and for each line that comes in runs once and
-prints its units and seconds. Where the library is not here, it prints why and ends.
+`peers.py KEY UNITS COUNT SOURCE`: makes inputs for about UNITS of work, prints `ready`, and for each line that comes in runs
+once and prints its units and seconds. Where the library is not here, it prints why and ends. COUNT is how many of what a job
+counts (paths) UNITS are, SOURCE the text of a CUDA source, for those who need them.
 """
 import sys
 import time
@@ -147,6 +148,66 @@ def align_parasail(units):
     return lambda: (list(pool.map(score, database, chunksize=16)), count * query_length * length)[1]
 
 
+# The example of `option_risk`: five assets over a quarter of a year in 63 steps, seven positions.
+STEPS, SPOT, VOLATILITY = 63, [590, 230, 420, 140, 245], [0.15, 0.27, 0.24, 0.5, 0.16]
+GROWTH = [0.028, 0.036, 0.033, 0.04, 0.04]
+CORRELATION = [[1, 0.68, 0.72, 0.65, 0.1], [0.68, 1, 0.6, 0.48, 0.05], [0.72, 0.6, 1, 0.58, 0.02],
+               [0.65, 0.48, 0.58, 1, 0], [0.1, 0.05, 0.02, 0, 1]]
+
+
+def risk_model():
+    """Spot prices, drifts and factors of a step."""
+    import numpy as np
+
+    step, volatility = 0.25 / STEPS, np.array(VOLATILITY)
+    factors = np.linalg.cholesky(np.array(CORRELATION)) * volatility[:, None] * step**0.5
+    return np.array(SPOT, float), (np.array(GROWTH) - volatility**2 / 2) * step, factors
+
+
+def risk_numpy(units, count):
+    import os
+    from concurrent.futures import ThreadPoolExecutor
+
+    import numpy as np
+
+    spot, drift, factors = risk_model()
+    batch = 4096
+    batches = max(1, int(count) // batch)
+
+    def run(seed):
+        random = np.random.Generator(np.random.Philox(seed))
+        moves = random.standard_normal((batch, STEPS, 5)) @ factors.T + drift
+        logs = np.cumsum(moves, axis=1)
+        price = spot * np.exp(logs[:, -1])
+        average = (spot[3] * np.exp(logs[:, :, 3])).mean(axis=1)
+        early = spot[1] * np.exp(logs[:, STEPS // 3, 1])
+        call = lambda price, strike: np.maximum(price - strike, 0)
+        value = 200 * call(early, 240) + 100 * call(560, price[:, 0]) - 300 * call(average, 150)
+        value += 150 * call(price[:, 2], 420) * (spot[2] * np.exp(logs[:, :, 2].min(axis=1)) > 380)
+        value += 40 * call(700, price[:, 1] + price[:, 2] / 2 + 2 * price[:, 3]) + 50 * (price[:, 4] - 245)
+        return (value + 1000 * (price[:, 0] > 600)) * 0.99
+
+    pool = ThreadPoolExecutor(os.cpu_count())
+    return lambda: (list(pool.map(run, range(batches))), units / count * batch * batches)[1]
+
+
+def cuda_paths(units, count, source):
+    import cupy
+
+    spot, drift, factors = (cupy.asarray(array, cupy.float32) for array in risk_model())
+    paths, count = cupy.RawKernel(source, "paths"), int(count)
+    values = cupy.empty(count, cupy.float32)
+
+    def run():
+        grid = ((count + 255) // 256,)
+        paths(grid, (256,), (values, cupy.uint32(count), cupy.uint32(7), spot, drift, factors))
+        # As a worker does: the values come back.
+        values.get()
+        return units
+
+    return run
+
+
 def cuda_int_mm(units, copied=False):
     """UNITS is the side of a square product."""
     import torch
@@ -174,12 +235,15 @@ def cuda_int_mm_copied(units):
 
 
 def main():
-    key, units = sys.argv[1], float(sys.argv[2])
-    peers = {name: make for name, make in globals().items() if name.startswith(("gemm_", "mlp_", "align_", "cuda_"))}
+    key, numbers, source = sys.argv[1], [float(number) for number in sys.argv[2:4]], sys.argv[4:]
+    peers = {name: make for name, make in globals().items() if name.startswith(("gemm_", "mlp_", "align_"))}
+    peers |= {"risk_numpy": risk_numpy, "cuda_paths": cuda_paths}
+    peers |= {"cuda_int_mm": cuda_int_mm, "cuda_int_mm_copied": cuda_int_mm_copied}
+    takes = {"risk_numpy": numbers, "cuda_paths": numbers + source}
     try:
         if key not in peers:
             raise RuntimeError(f"there is no peer {key}")
-        run = peers[key](units)
+        run = peers[key](*takes.get(key, numbers[:1]))
         run()
     except Exception as error:  # whatever it is, the other side writes it down
         print(f"{type(error).__name__}: {error}".replace("\n", " "), flush=True)
