@@ -1,7 +1,8 @@
 //! Building what adjudication needs: the cell's leaf and everything the cell reads, with paths, inline where it fits
 //! one transaction and else laid out for an evidence account.
 
-use crate::{client_error::ClientError, wire::Wire};
+pub use crate::result::ShardTree;
+use crate::{client_error::ClientError, result::CommittedResult, wire::Wire};
 use assay_kernels::{
     abi::{CostClass, Geometry, IN_EVIDENCE, SOURCE_LEAVES, VerifierError},
     hash::Hash,
@@ -48,74 +49,6 @@ pub fn geometry(terms: &JobTerms) -> Geometry {
 /// Salt of a shard's leaves, for one provider.
 pub fn salt(shard: &Pubkey, provider: &Pubkey) -> Hash {
     merkle::salt(&assay_settlement::ID.to_bytes(), &shard.to_bytes(), &provider.to_bytes())
-}
-
-/// A shard's result: its bytes, leaf after leaf, under the tree that its provider commits.
-#[derive(Clone, Debug)]
-pub struct ShardTree {
-    bytes: Vec<u8>,
-    offsets: Vec<usize>,
-    first_leaf: u64,
-    tree: Tree,
-}
-
-impl ShardTree {
-    /// Hashes the result of shard `index` at address `shard` for `provider`.
-    ///
-    /// # Errors
-    /// [`ClientError::UnexpectedAccount`] when the bytes are not as many as the shard's leaves hold.
-    pub fn new(
-        terms: &JobTerms,
-        index: u32,
-        shard: &Pubkey,
-        provider: &Pubkey,
-        bytes: Vec<u8>,
-    ) -> Result<Self, ClientError> {
-        let range = terms.shard(index).ok_or_else(|| broken("the job has no such shard"))?;
-        let geometry = geometry(terms);
-        let salt = salt(shard, provider);
-        let end = range.first_leaf.saturating_add(range.leaves);
-        let (mut offsets, mut at) = (vec![0usize], 0usize);
-        let mut hashes = Vec::new();
-        for leaf in range.first_leaf..end {
-            let span = geometry.leaf_span(leaf).ok_or_else(|| broken("the job has no such leaf"))?;
-            let to = at.saturating_add(usize::try_from(span.bytes).unwrap_or(usize::MAX));
-            let data = bytes.get(at..to).ok_or_else(|| broken("the result is shorter than the shard's leaves"))?;
-            hashes.push(merkle::salted_leaf_hash(&salt, data));
-            offsets.push(to);
-            at = to;
-        }
-        if at != bytes.len() {
-            return Err(broken("the result is longer than the shard's leaves"));
-        }
-        Ok(Self { bytes, offsets, first_leaf: range.first_leaf, tree: Tree::from_leaf_hashes(hashes) })
-    }
-
-    /// What the provider commits.
-    pub fn root(&self) -> Hash {
-        self.tree.root()
-    }
-
-    /// The salted leaf hashes.
-    pub fn hashes(&self) -> &[Hash] {
-        self.tree.leaf_hashes()
-    }
-
-    /// The whole result.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// Bytes of a job-wide leaf.
-    pub fn leaf(&self, leaf: u64) -> Option<&[u8]> {
-        let index = usize::try_from(leaf.checked_sub(self.first_leaf)?).ok()?;
-        self.bytes.get(*self.offsets.get(index)?..*self.offsets.get(index.checked_add(1)?)?)
-    }
-
-    /// Path of a job-wide leaf, from the leaf upwards.
-    pub(crate) fn path(&self, leaf: u64) -> Vec<Hash> {
-        self.tree.path(leaf.saturating_sub(self.first_leaf))
-    }
 }
 
 /// One input: its bytes under its tree.
@@ -197,7 +130,7 @@ struct Pool {
 
 impl Pool {
     /// Opens what is to be read.
-    fn open(result: &ShardTree, inputs: &InputTrees, reads: &[Read]) -> Result<Self, ClientError> {
+    fn open(result: &dyn CommittedResult, inputs: &InputTrees, reads: &[Read]) -> Result<Self, ClientError> {
         let missing = || broken("the cell reads data that is not at hand");
         let mut pool = Self::default();
         let mut paths = Vec::new();
@@ -206,8 +139,9 @@ impl Pool {
             if read.source == SOURCE_LEAVES {
                 for leaf in read.start..end {
                     pool.openings.push((SOURCE_LEAVES, leaf, 0, pool.bytes.len(), 0));
-                    pool.bytes.extend_from_slice(result.leaf(leaf).ok_or_else(missing)?);
-                    paths.push(result.path(leaf));
+                    let (bytes, path) = result.open(leaf)?;
+                    pool.bytes.extend_from_slice(&bytes);
+                    paths.push(path);
                 }
                 continue;
             }
@@ -228,11 +162,12 @@ impl Pool {
     }
 
     /// Adds the leaf of the cell and its path; returns where they begin.
-    fn add_leaf(&mut self, result: &ShardTree, leaf: u64) -> Result<(usize, usize), ClientError> {
+    fn add_leaf(&mut self, result: &dyn CommittedResult, leaf: u64) -> Result<(usize, usize), ClientError> {
+        let (bytes, path) = result.open(leaf)?;
         let at = self.bytes.len();
-        self.bytes.extend_from_slice(result.leaf(leaf).ok_or_else(|| broken("the shard has no such leaf"))?);
+        self.bytes.extend_from_slice(&bytes);
         let path_at = self.bytes.len();
-        self.bytes.extend_from_slice(result.path(leaf).as_flattened());
+        self.bytes.extend_from_slice(path.as_flattened());
         Ok((at, path_at))
     }
 
@@ -286,7 +221,7 @@ impl Answer {
     pub fn build(
         job: &Job,
         index: u32,
-        result: &ShardTree,
+        result: &dyn CommittedResult,
         inputs: &InputTrees,
         place: Place,
     ) -> Result<Self, ClientError> {
@@ -301,7 +236,7 @@ impl Answer {
         wire: Wire,
         job: &Job,
         index: u32,
-        result: &ShardTree,
+        result: &dyn CommittedResult,
         inputs: &InputTrees,
         place: Place,
     ) -> Result<Self, ClientError> {
@@ -326,7 +261,7 @@ impl Answer {
     pub fn build_step(
         job: &Job,
         index: u32,
-        result: &ShardTree,
+        result: &dyn CommittedResult,
         inputs: &InputTrees,
         place: Place,
         step: u64,

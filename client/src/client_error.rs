@@ -114,6 +114,15 @@ pub enum ClientError {
         /// Which account, and what is wrong with it.
         what: String,
     },
+    /// A result on disk can't be read.
+    #[error("the result can't be read: {why}")]
+    ResultUnreadable {
+        /// What the system reported.
+        why: String,
+    },
+    /// The bytes of a result are not those any more of which its tree was made.
+    #[error("the result's bytes have changed since it was committed to: nothing is proven from them")]
+    ResultChanged,
 }
 
 impl ClientError {
@@ -131,6 +140,8 @@ impl ClientError {
             Self::TransactionExpired { .. } => "transaction-expired",
             Self::TransactionUnknown { .. } => "transaction-unknown",
             Self::UnexpectedAccount { .. } => "unexpected-account",
+            Self::ResultUnreadable { .. } => "result-unreadable",
+            Self::ResultChanged => "result-changed",
         }
     }
 }

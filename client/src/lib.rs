@@ -4,7 +4,7 @@
 //!   `wire`: the forms of a transaction and their sizes.
 //! - `ix`, `accounts`, `token`: the settlement program's instructions and accounts, and SPL Token.
 //! - `answer`: what adjudication of a cell needs, `proof`: in one go or in steps. `posting`: what posting a leaf needs.
-//!   `naming`: which cells a renter names. `explain`: error codes back to sentences.
+//!   `result`: a shard's result under its tree. `naming`: which cells a renter names. `explain`: error codes back to sentences.
 
 pub mod accounts;
 pub mod answer;
@@ -16,6 +16,7 @@ pub mod naming;
 pub mod outcome;
 pub mod posting;
 pub mod proof;
+pub mod result;
 pub mod rpc;
 pub mod send;
 pub mod token;

@@ -2,9 +2,10 @@
 //! laid out for an evidence account.
 
 use crate::{
-    answer::{ShardTree, account_bytes, broken},
+    answer::{account_bytes, broken},
     client_error::ClientError,
     ix::LeafBytes,
+    result::CommittedResult,
     wire::Wire,
 };
 use assay_kernels::abi::IN_EVIDENCE;
@@ -24,10 +25,10 @@ impl Posting {
     ///
     /// # Errors
     /// [`ClientError::UnexpectedAccount`] when the shard has no such leaf.
-    pub fn build(wire: Wire, result: &ShardTree, leaf: u64) -> Result<Self, ClientError> {
-        let mut pool = result.leaf(leaf).ok_or_else(|| broken("the shard has no such leaf"))?.to_vec();
+    pub fn build(wire: Wire, result: &dyn CommittedResult, leaf: u64) -> Result<Self, ClientError> {
+        let (mut pool, path) = result.open(leaf)?;
         let path_at = pool.len();
-        pool.extend_from_slice(result.path(leaf).as_flattened());
+        pool.extend_from_slice(path.as_flattened());
         let inline = pool.len() <= wire.inline_bytes();
         if !inline && account_bytes(&pool) > MAX_EVIDENCE_BYTES {
             return Err(broken("the leaf is larger than an evidence account"));
@@ -50,7 +51,7 @@ impl Posting {
 #[allow(clippy::arithmetic_side_effects, reason = "test code")]
 mod tests {
     use super::*;
-    use crate::answer::{INLINE_BYTES, pieces};
+    use crate::answer::{INLINE_BYTES, ShardTree, pieces};
     use assay_settlement::{
         CostClass, JobTerms, Shard,
         rules::opening::{Bytes, Commitment},

@@ -1,8 +1,9 @@
 //! How a cell is brought before the judge: in one go, or step by step where it is too large for one transaction.
 
 use crate::{
-    answer::{Answer, InputTrees, ShardTree, steps},
+    answer::{Answer, InputTrees, steps},
     client_error::ClientError,
+    result::CommittedResult,
     wire::Wire,
 };
 use assay_settlement::{Job, rules::draw::Place};
@@ -26,7 +27,7 @@ impl Proof {
     pub fn build(
         job: &Job,
         index: u32,
-        result: &ShardTree,
+        result: &dyn CommittedResult,
         inputs: &InputTrees,
         place: Place,
     ) -> Result<Self, ClientError> {
@@ -41,7 +42,7 @@ impl Proof {
         wire: Wire,
         job: &Job,
         index: u32,
-        result: &ShardTree,
+        result: &dyn CommittedResult,
         inputs: &InputTrees,
         place: Place,
     ) -> Result<Self, ClientError> {
@@ -73,7 +74,7 @@ impl Proof {
 #[allow(clippy::arithmetic_side_effects, clippy::unwrap_used, reason = "test code")]
 mod tests {
     use super::*;
-    use crate::answer::{InputData, PIECE_BYTES};
+    use crate::answer::{InputData, PIECE_BYTES, ShardTree};
     use assay_kernels::{
         gemm_i8::{GemmI8, MAX_STEPPED_CHUNKS, Params},
         kernel::Kernel,

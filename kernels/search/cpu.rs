@@ -97,10 +97,10 @@ fn keep(score: Hash, nonce: u64, progress: &mut Progress) {
 
 #[cfg(target_arch = "x86_64")]
 mod wide {
-    use super::super::lanes::compress;
-    use super::super::simd::{Eight, Sixteen, Vector};
-    use super::super::template::{INITIAL, Template};
+    use super::super::template::Template;
     use super::{Progress, SEGMENT, keep, sha256};
+    use crate::hash::lanes::{INITIAL, compress};
+    use crate::hash::simd::{Eight, Sixteen, Vector};
 
     /// The candidates from `first` on, sixteen at a time.
     #[target_feature(enable = "avx512f")]

@@ -21,10 +21,6 @@ mod cpu;
 #[cfg(feature = "std")]
 mod handling;
 #[cfg(feature = "std")]
-mod lanes;
-#[cfg(all(feature = "std", target_arch = "x86_64"))]
-mod simd;
-#[cfg(feature = "std")]
 pub mod template;
 
 pub use best::{Best, best_of};

@@ -1,17 +1,14 @@
 //! What all candidates of a job have in common, worked out once: the state after the blocks before the nonce, and the
 //! blocks from there on with zeros where the nonce goes.
 
-use super::{BIG_ENDIAN, DOUBLE, MAX_MESSAGE_BYTES, Params, REVERSED, WIDE, lanes};
+use super::{BIG_ENDIAN, DOUBLE, MAX_MESSAGE_BYTES, Params, REVERSED, WIDE};
+use crate::hash::lanes::{self, INITIAL};
 
 /// Bytes of a block of SHA-256.
 const BLOCK_BYTES: usize = 64;
 /// Most blocks of a message with its padding.
 pub const MAX_BLOCKS: usize = 4;
 const _: () = assert!(MAX_MESSAGE_BYTES + 9 == MAX_BLOCKS * BLOCK_BYTES);
-
-/// The state before the first block (FIPS 180-4, 5.3.3).
-pub(super) const INITIAL: [u32; 8] =
-    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
 /// The common part, as `search.cu` takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,10 +4,11 @@
 use std::{collections::HashSet, mem::offset_of};
 
 use assay_client::{
-    answer::{Answer, InputTrees, ShardTree, account_bytes, pieces},
+    answer::{Answer, InputTrees, account_bytes, pieces},
     ix,
     posting::Posting,
     proof::Proof,
+    result::CommittedResult,
     wire::Wire,
 };
 use assay_settlement::{
@@ -75,7 +76,7 @@ pub(crate) async fn adjudicate(
     answering: Option<Answering<'_>>,
     job: &Job,
     shard: ShardRef,
-    result: &ShardTree,
+    result: &dyn CommittedResult,
     inputs: &InputTrees,
     place: Place,
 ) -> Result<Judged> {
@@ -97,7 +98,7 @@ pub(crate) async fn post(
     chain: &Chain,
     answering: Answering<'_>,
     shard: ShardRef,
-    result: &ShardTree,
+    result: &dyn CommittedResult,
     at: u8,
     leaf: u64,
 ) -> Result<Judged> {

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use assay_client::answer::{InputTrees, ShardTree};
+use assay_client::{answer::InputTrees, result::ResultFile};
 use assay_kernels::executor::Backend;
 use assay_settlement::Job;
 use futures_util::FutureExt;
@@ -113,8 +113,8 @@ pub(crate) struct Context {
     pub challenges: Mutex<HashSet<Pubkey>>,
     /// Answers that were tried.
     pub tries: Mutex<Tries>,
-    /// Results of shards of which something is asked just now: reading one takes long.
-    pub results: Mutex<HashMap<Pubkey, Arc<ShardTree>>>,
+    /// Results of shards of which something is asked just now: reading one through takes long.
+    pub results: Mutex<HashMap<Pubkey, Arc<ResultFile>>>,
     /// Claims that seem to be gone, and since when.
     unsure: Mutex<HashMap<Pubkey, Instant>>,
     /// Roots of results that lie on disk, where the journal can't be written.

@@ -26,6 +26,7 @@ mod obligation;
 mod prove;
 pub mod provider;
 mod purse;
+mod runs;
 mod search;
 pub mod server;
 pub mod step;

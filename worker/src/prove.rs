@@ -3,11 +3,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::Instant};
 
-use assay_client::{
-    accounts::decode_data,
-    answer::{InputTrees, ShardTree},
-    ix,
-};
+use assay_client::{accounts::decode_data, answer::InputTrees, client_error::ClientError, ix, result::ResultFile};
 use assay_settlement::{
     Challenge, ChallengeState, JobTerms, Shard,
     rules::{challenge::divide, draw::Place},
@@ -38,7 +34,7 @@ struct Of {
     job: Arc<JobContext>,
     shard: ShardRef,
     inputs: Arc<InputTrees>,
-    result: Arc<ShardTree>,
+    result: Arc<ResultFile>,
 }
 
 /// An answer that is tried. It counts as failed where it ends in a way that nothing else tells of: a panic, a stop.
@@ -141,7 +137,7 @@ impl Context {
         job: &Arc<JobContext>,
         shard: ShardRef,
         root: [u8; 32],
-    ) -> Result<Option<Arc<ShardTree>>> {
+    ) -> Result<Option<Arc<ResultFile>>> {
         let known = lock(&self.results).get(&shard.shard).cloned();
         if let Some(known) = known.filter(|known| known.root() == root) {
             return Ok(Some(known));
@@ -179,6 +175,13 @@ impl Context {
             Err(error) if overtaken(&error) => {
                 lock(&self.tries).given(&shard.shard, &demand.wanted, now);
                 tracing::debug!(?shard, %error, "overtaken");
+            }
+            // Disk and tree differ: in the next round it is computed again.
+            Err(WorkerError::Chain(error @ ClientError::ResultChanged)) => {
+                lock(&self.tries).given(&shard.shard, &demand.wanted, now);
+                tracing::error!(?shard, %error, "the result on disk is given up");
+                self.forget_result(&shard.shard);
+                self.wake.notify_one();
             }
             Err(error) => {
                 let is_new = lock(&self.tries).failed(&shard.shard, &demand.wanted, now, told(&error));
@@ -233,7 +236,7 @@ impl Context {
     async fn make_sure(
         self: &Arc<Self>,
         job: &Arc<JobContext>,
-        result: &Arc<ShardTree>,
+        result: &Arc<ResultFile>,
         inputs: &Arc<InputTrees>,
         place: Place,
     ) -> Result<()> {

@@ -3,11 +3,12 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{ErrorKind, Write},
+    io::{self, ErrorKind, Write},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
+use assay_client::result::Layout;
 use solana_pubkey::Pubkey;
 
 use crate::error::{Result, WorkerError};
@@ -74,26 +75,41 @@ impl Store {
         self.inputs.join(hex::encode(root))
     }
 
-    /// Path of the salted leaf hashes of a shard's result, 32 bytes each.
-    pub fn hashes_path(&self, shard: &Pubkey) -> PathBuf {
-        self.results.join(format!("{shard}.hashes"))
+    fn layout_path(&self, shard: &Pubkey) -> PathBuf {
+        self.results.join(format!("{shard}.layout"))
     }
 
-    /// Writes a shard's result and its salted leaf hashes durably. Blocking.
+    /// Begins a shard's result, which is written beside until it is whole. Blocking.
     ///
     /// # Errors
-    /// [`WorkerError::Io`]; then no file, or an older one, is there.
-    pub fn put_result(&self, shard: &Pubkey, bytes: &[u8], hashes: &[[u8; 32]]) -> Result<()> {
-        put(&self.hashes_path(shard), hashes.as_flattened())?;
-        put(&self.result_path(shard), bytes)
+    /// [`WorkerError::Io`].
+    pub fn new_result(&self, shard: &Pubkey) -> Result<NewResult> {
+        let path = self.result_path(shard);
+        let beside = beside(&path);
+        let file = File::options().read(true).write(true).create_new(true).open(&beside);
+        let file = file.map_err(WorkerError::io(format!("writing {}", path.display())))?;
+        Ok(NewResult { file, beside, path, layout: self.layout_path(shard), is_kept: false })
     }
 
     /// A shard's result, where there is one. Blocking.
     ///
     /// # Errors
     /// [`WorkerError::Io`].
-    pub fn result(&self, shard: &Pubkey) -> Result<Option<Vec<u8>>> {
-        get(&self.result_path(shard))
+    pub fn result(&self, shard: &Pubkey) -> Result<Option<File>> {
+        let path = self.result_path(shard);
+        match File::open(&path) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(WorkerError::io(format!("reading {}", path.display()))(error)),
+        }
+    }
+
+    /// What the leaves of a shard's result are, where there is one. Blocking.
+    ///
+    /// # Errors
+    /// [`WorkerError::Io`].
+    pub fn layout(&self, shard: &Pubkey) -> Result<Option<Layout>> {
+        Ok(get(&self.layout_path(shard))?.and_then(|bytes| Layout::from_bytes(&bytes)))
     }
 
     /// Removes a shard's result. Blocking.
@@ -102,7 +118,7 @@ impl Store {
     /// [`WorkerError::Io`].
     pub fn remove_result(&self, shard: &Pubkey) -> Result<()> {
         remove(&self.result_path(shard))?;
-        remove(&self.hashes_path(shard))
+        remove(&self.layout_path(shard))
     }
 
     /// Keeps an input; its bytes were checked against `root`. Blocking.
@@ -158,22 +174,82 @@ fn is_partial(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "part")
 }
 
-fn put(path: &Path, bytes: &[u8]) -> Result<()> {
-    let what = || format!("writing {}", path.display());
-    // A name of its own: two that write the same file at once don't write into each other's.
+/// A result that is being written. It is gone when it is dropped before it was [kept](Self::keep).
+#[derive(Debug)]
+pub struct NewResult {
+    file: File,
+    beside: PathBuf,
+    path: PathBuf,
+    layout: PathBuf,
+    is_kept: bool,
+}
+
+impl NewResult {
+    /// The file, to read what was written: here and after it is kept.
+    ///
+    /// # Errors
+    /// [`WorkerError::Io`].
+    pub fn file(&self) -> Result<File> {
+        self.file.try_clone().map_err(WorkerError::io(format!("reading {}", self.path.display())))
+    }
+
+    /// It is whole: it takes the place of an older one, durably. Blocking.
+    ///
+    /// # Errors
+    /// [`WorkerError::Io`]; then no file, or an older one, is there.
+    pub fn keep(mut self, layout: &Layout) -> Result<()> {
+        let what = || format!("writing {}", self.path.display());
+        put(&self.layout, &layout.to_bytes())?;
+        settle(&self.file, &self.beside, &self.path).map_err(WorkerError::io(what()))?;
+        self.is_kept = true;
+        Ok(())
+    }
+}
+
+impl Write for NewResult {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for NewResult {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            // What stays all the same the next start removes.
+            drop(fs::remove_file(&self.beside));
+        }
+    }
+}
+
+/// A name of its own: two that write the same file at once don't write into each other's.
+fn beside(path: &Path) -> PathBuf {
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{:016x}.part", rand::random::<u64>()));
-    let beside = PathBuf::from(beside);
-    let write = || -> std::io::Result<()> {
+    beside.into()
+}
+
+/// Puts what was written beside to its place, durably.
+fn settle(file: &File, beside: &Path, path: &Path) -> io::Result<()> {
+    file.sync_all()?;
+    fs::rename(beside, path)?;
+    // The rename itself must be on disk, too, before anything is said about the file.
+    if let Some(folder) = path.parent() {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+fn put(path: &Path, bytes: &[u8]) -> Result<()> {
+    let what = || format!("writing {}", path.display());
+    let beside = beside(path);
+    let write = || -> io::Result<()> {
         let mut file = File::create(&beside)?;
         file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&beside, path)?;
-        // The rename itself must be on disk, too, before anything is said about the file.
-        if let Some(folder) = path.parent() {
-            File::open(folder)?.sync_all()?;
-        }
-        Ok(())
+        settle(&file, &beside, path)
     };
     write().inspect_err(|_| drop(fs::remove_file(&beside))).map_err(WorkerError::io(what()))
 }
@@ -211,6 +287,8 @@ fn remove_partial(folder: &Path) -> Result<()> {
 #[allow(clippy::arithmetic_side_effects, reason = "test code")]
 mod tests {
     use super::*;
+    use assay_settlement::{CostClass, JobTerms};
+    use bytemuck::Zeroable;
 
     #[test]
     fn one_worker_per_folder_and_no_half_files() {
@@ -218,20 +296,39 @@ mod tests {
         let store = Store::open(folder.path()).unwrap();
         assert_eq!(Store::open(folder.path()).unwrap_err().code(), "worker-locked");
         let shard = Pubkey::new_from_array([3; 32]);
-        assert_eq!(store.result(&shard).unwrap(), None);
-        store.put_result(&shard, b"one", &[[1; 32]]).unwrap();
-        store.put_result(&shard, b"two", &[[2; 32]]).unwrap();
+        let layout = Layout::new(&terms(), 0, &shard, &shard).unwrap();
+        let read = |store: &Store| store.result(&shard).unwrap().map(|file| io::read_to_string(file).unwrap());
+        assert_eq!(read(&store), None);
+        for bytes in ["one", "two"] {
+            let mut new = store.new_result(&shard).unwrap();
+            new.write_all(bytes.as_bytes()).unwrap();
+            new.keep(&layout).unwrap();
+            assert_eq!(read(&store).as_deref(), Some(bytes));
+        }
+        // One that is given up leaves the older one, and nothing of itself.
+        let mut new = store.new_result(&shard).unwrap();
+        new.write_all(b"th").unwrap();
+        assert_eq!(fs::read_dir(folder.path().join("results")).unwrap().count(), 3);
+        drop(new);
+        assert_eq!(fs::read_dir(folder.path().join("results")).unwrap().count(), 2);
         let half = store.result_path(&shard).with_extension("bin.part");
         fs::write(&half, b"th").unwrap();
         drop(store);
 
         let store = Store::open(folder.path()).unwrap();
         assert!(!half.exists());
-        assert_eq!(store.result(&shard).unwrap().unwrap(), b"two");
-        assert_eq!(fs::read(store.hashes_path(&shard)).unwrap(), [2; 32]);
+        assert_eq!(read(&store).as_deref(), Some("two"));
+        assert_eq!(store.layout(&shard).unwrap(), Some(layout));
         store.remove_result(&shard).unwrap();
         store.remove_result(&shard).unwrap();
-        assert_eq!(store.result(&shard).unwrap(), None);
+        assert_eq!((read(&store), store.layout(&shard).unwrap()), (None, None));
+    }
+
+    fn terms() -> JobTerms {
+        let mut terms = JobTerms::zeroed();
+        (terms.classes, terms.leaves, terms.shard_leaves, terms.shards) = (1, 1, 1, 1);
+        terms.class[0] = CostClass { cells: 3, cost: 1, cells_per_leaf: 3, cell_bytes: 1, ..CostClass::zeroed() };
+        terms
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! What the result server gives out, and what it does not.
 #![allow(clippy::arithmetic_side_effects, clippy::unwrap_used, reason = "test code")]
 
-use std::{sync::Arc, time::Duration};
+use std::{io::Write, sync::Arc, time::Duration};
 
+use assay_client::result::{Layout, ShardTree};
+use assay_settlement::{CostClass, JobTerms};
 use assay_worker::{
     events::ShardRef,
     fetch::Fetcher,
@@ -10,6 +12,7 @@ use assay_worker::{
     server::{Bounds, Shelf, serve, serve_within},
     store::Store,
 };
+use bytemuck::Zeroable;
 use solana_pubkey::Pubkey;
 use tokio::{io::AsyncReadExt, net::TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +23,14 @@ fn shard(index: u8) -> ShardRef {
         index: u32::from(index),
         shard: Pubkey::new_from_array([100 + index; 32]),
     }
+}
+
+/// 200,000 bytes in leaves of 256.
+fn layout(shard: &Pubkey) -> Layout {
+    let mut terms = JobTerms::zeroed();
+    (terms.classes, terms.leaves, terms.shard_leaves, terms.shards) = (1, 782, 782, 1);
+    terms.class[0] = CostClass { cells: 25_000, cost: 1, cells_per_leaf: 32, cell_bytes: 8, ..CostClass::zeroed() };
+    Layout::new(&terms, 0, shard, shard).unwrap()
 }
 
 #[tokio::test]
@@ -40,7 +51,9 @@ async fn only_committed_results_are_served() {
     for (i, state) in (0u8..).zip(states) {
         let shard = shard(i);
         journal.open_obligation(&shard, State::Claimed, 1).unwrap();
-        store.put_result(&shard.shard, &result, &[[i; 32], [9; 32]]).unwrap();
+        let mut new = store.new_result(&shard.shard).unwrap();
+        new.write_all(&result).unwrap();
+        new.keep(&layout(&shard.shard)).unwrap();
         journal.set_root(&shard.shard, &[0; 32]).unwrap();
         assert!(journal.advance(&shard.shard, state).unwrap());
     }
@@ -58,7 +71,9 @@ async fn only_committed_results_are_served() {
         assert_eq!(body == result, public);
         let (status, body) = get(&format!("/v1/shards/{}/hashes", shard(i).shard)).await;
         assert_eq!(status, if public { 200 } else { 404 });
-        assert_eq!(body == [[i; 32], [9; 32]].as_flattened(), public);
+        let hashes = ShardTree::read(layout(&shard(i).shard), result.clone()).unwrap().hashes();
+        assert_eq!(hashes.len(), 782);
+        assert_eq!(body == hashes.as_flattened(), public);
     }
     assert_eq!(get("/v1/health").await, (200, br#"{"ok":true}"#.to_vec()));
 

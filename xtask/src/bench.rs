@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use crate::{
     demo::SELECTION,
-    host, paths,
+    host, kernels, paths,
     run::{cargo, run, say},
 };
 
@@ -23,6 +23,8 @@ enum What {
     Cu(CuOptions),
     /// Shards that the genuine Agave test validator, which ASSAY_TEST_VALIDATOR names, settles in a second
     Throughput(ThroughputOptions),
+    /// Kernels beside others' libraries, hashing, checking by samples; on a graphics card as well
+    Kernels(kernels::BenchOptions),
 }
 
 #[derive(Args)]
@@ -49,7 +51,10 @@ struct ThroughputOptions {
 }
 
 pub fn main(options: &Options) -> Result<()> {
-    host::provide(&[&host::COMPILER, &host::PKG_CONFIG, &host::OPENSSL])?;
+    // The others have a chain in them.
+    if !matches!(options.what, What::Kernels(_)) {
+        host::provide(&[&host::COMPILER, &host::PKG_CONFIG, &host::OPENSSL])?;
+    }
     match &options.what {
         What::Cu(options) => {
             cu(&chosen(&[("--write", options.write), ("--check", options.check), ("--json", options.json)]))
@@ -57,6 +62,7 @@ pub fn main(options: &Options) -> Result<()> {
         What::Throughput(options) => {
             bench("bench-throughput", &chosen(&[("--write", options.write), ("--json", options.json)]))
         }
+        What::Kernels(options) => kernels::bench(options),
     }
 }
 

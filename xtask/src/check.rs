@@ -1,17 +1,14 @@
 //! `cargo xtask test`: every check and test, with its set-up.
 
-use std::{
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
 use crate::{
-    bench,
+    bench, cuda,
     demo::SELECTION,
-    host, nvrtc, paths, program,
+    host, paths, program,
     run::{cargo, run, say, spell},
     tally::run_tests,
 };
@@ -35,7 +32,7 @@ enum Step {
     Program,
     /// Two builds of the programs give the same bytes
     Reproduce,
-    /// The committed PTX is what the CUDA sources give
+    /// The committed PTX and the table of what it needs of cards are what the CUDA sources give
     Ptx,
     /// Every instruction costs what the committed table says
     Bench,
@@ -46,7 +43,7 @@ enum Step {
 const STEPS: [Step; 8] =
     [Step::System, Step::Format, Step::Lint, Step::Program, Step::Reproduce, Step::Ptx, Step::Bench, Step::Tests];
 /// Crates that clippy checks: those that compile no chain, so that it stays cheap.
-const LINTED: [&str; 10] = [
+const LINTED: [&str; 11] = [
     "assay-kernels",
     "assay-settlement",
     "assay-verifier",
@@ -55,6 +52,7 @@ const LINTED: [&str; 10] = [
     "assay-migrations",
     "assay-cli",
     "assay-sim",
+    "assay-kernel-bench",
     "xtask",
     "assay-idl",
 ];
@@ -111,15 +109,7 @@ impl Step {
             }
             Step::Program => program::check_all(),
             Step::Reproduce => program::reproduce_all(),
-            Step::Ptx => {
-                let libraries = nvrtc::ready()?;
-                // Not `cargo run`: it takes no SELECTION, and would compile the kernels a second time.
-                run(cargo().args(["build", "--locked", "--bin", "ptx"]).args(SELECTION))?;
-                run(Command::new(paths::target()?.join("debug/ptx"))
-                    .arg("--check")
-                    .current_dir(&workspace)
-                    .env("LD_LIBRARY_PATH", libraries))
-            }
+            Step::Ptx => cuda::check(),
             Step::Bench => bench::check_cu(),
             Step::Tests => {
                 say("all tests in one build (about 15 minutes on two cores the first time)");

@@ -37,10 +37,10 @@ pub const OPENSSL: Need = Need {
     why: "the embedded chain (Surfpool) links OpenSSL",
     probe: ("pkg-config", &["--exists", "openssl"]),
 };
-/// For NVRTC.
+/// For NVIDIA's compilers, and what kernels are measured against.
 pub const PIP: Need = Need {
     package: "python3-pip",
-    why: "fetches NVIDIA's run-time compiler NVRTC, which the PTX check compiles with",
+    why: "fetches NVIDIA's compilers, which the PTX check compiles with, and libraries that benches compare with",
     probe: ("python3", &["-m", "pip", "--version"]),
 };
 

@@ -4,19 +4,21 @@
 
 mod bench;
 mod check;
+mod cuda;
 mod demo;
 mod fuzz;
 mod host;
 mod idl;
 mod invariants;
+mod kernels;
 mod mutants;
-mod nvrtc;
 mod paths;
 mod program;
 mod run;
 mod sbf;
 mod sim;
 mod tally;
+mod wheels;
 
 use std::process::ExitCode;
 
@@ -45,6 +47,10 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Takes every check out of the settlement program in turn and shows that a test notices
     Mutants(mutants::Options),
+    /// Compiles the kernels for each graphics architecture: a table of what they need, and cubins for the worker
+    Cubins(cuda::Options),
+    /// Compares a graphics card with the processor on random jobs, bit for bit, and measures it
+    GpuSuite(kernels::SuiteOptions),
     /// Measures what things cost
     Bench(bench::Options),
 }
@@ -54,18 +60,21 @@ fn main() -> ExitCode {
     if let Some(home) = std::env::var_os(sbf::linker::MODE) {
         return sbf::linker::main(home.as_ref());
     }
+    let done = |()| ExitCode::SUCCESS;
     let result = match Arguments::parse().command {
-        Command::Program(options) => program::main(&options),
-        Command::Test(options) => check::main(&options),
-        Command::Demo(options) => demo::main(&options),
-        Command::Invariants(options) => invariants::main(&options),
-        Command::Sim(options) => sim::main(&options),
-        Command::Fuzz(options) => fuzz::main(&options),
-        Command::Mutants(options) => mutants::main(&options),
-        Command::Bench(options) => bench::main(&options),
+        Command::Program(options) => program::main(&options).map(done),
+        Command::Test(options) => check::main(&options).map(done),
+        Command::Demo(options) => demo::main(&options).map(done),
+        Command::Invariants(options) => invariants::main(&options).map(done),
+        Command::Sim(options) => sim::main(&options).map(done),
+        Command::Fuzz(options) => fuzz::main(&options).map(done),
+        Command::Mutants(options) => mutants::main(&options).map(done),
+        Command::Cubins(options) => cuda::main(&options).map(done),
+        Command::GpuSuite(options) => kernels::suite(&options),
+        Command::Bench(options) => bench::main(&options).map(done),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("\nerror: {error:#}");
             ExitCode::FAILURE

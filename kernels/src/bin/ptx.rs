@@ -1,17 +1,15 @@
 //! Makes the committed PTX from the `.cu` files with NVRTC, or checks that it is what they give.
 //!
-//! `ptx --write` and `ptx --check`, run in a checkout. A provider needs none of it: its driver loads the PTX. NVRTC
-//! comes with CUDA or, alone, as the Python package `nvidia-cuda-nvrtc-cu12`; its folder belongs in
-//! `LD_LIBRARY_PATH`. The PTX is compared byte by byte, so `--check` wants the release that [`NVRTC`] names.
+//! `ptx --write` and `ptx --check`, run in a checkout. A provider needs none of it: its driver loads the PTX. The PTX is
+//! compared byte by byte, so `--check` wants the release of NVRTC that [`nvrtc::VERSION`] names.
+
+mod nvrtc;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use assay_kernels::executor::{CudaSource, cuda_sources, cuda_variants};
-use cudarc::nvrtc::{self, CompileError, CompileOptions};
 
-/// The NVRTC release that the committed PTX is made with, as (major, minor).
-const NVRTC: (i32, i32) = (12, 9);
 /// The oldest cards that a kernel's first PTX runs on; variants name their own.
 const ARCH: &str = "compute_75";
 /// What NVRTC 12.9 writes into its output, and what stands in ours. Drivers refuse PTX of a newer ISA than their own
@@ -35,7 +33,7 @@ fn main() -> ExitCode {
 }
 
 fn run(write: bool) -> Result<(), String> {
-    check_nvrtc()?;
+    nvrtc::check()?;
     let mut stale = Vec::new();
     for source in cuda_sources() {
         let mut wanted = vec![(ARCH, format!("{}.ptx", source.name), source.ptx)];
@@ -58,39 +56,8 @@ fn run(write: bool) -> Result<(), String> {
     if stale.is_empty() { Ok(()) } else { Err(format!("stale PTX of {}: run ptx --write", stale.join(", "))) }
 }
 
-/// cudarc panics where a library is missing, so ask first.
-fn check_nvrtc() -> Result<(), String> {
-    // SAFETY: only tries to load the library, which is what this program is for.
-    if !unsafe { nvrtc::sys::is_culib_present() } {
-        return Err(format!(
-            "libnvrtc is not here; get it with: pip download --no-deps nvidia-cuda-nvrtc-cu12=={}.{}.86, unzip it and \
-             put the folder of libnvrtc.so.{} into LD_LIBRARY_PATH",
-            NVRTC.0, NVRTC.1, NVRTC.0
-        ));
-    }
-    let mut version = (0, 0);
-    // SAFETY: writes two ints.
-    unsafe { nvrtc::sys::nvrtcVersion(&mut version.0, &mut version.1) }
-        .result()
-        .map_err(|error| format!("NVRTC does not state its version: {error:?}"))?;
-    if version != NVRTC {
-        return Err(format!("NVRTC is {}.{}, the PTX is made with {}.{}", version.0, version.1, NVRTC.0, NVRTC.1));
-    }
-    Ok(())
-}
-
 fn compile(source: &CudaSource, arch: &'static str) -> Result<String, String> {
-    let options = CompileOptions {
-        arch: Some(arch),
-        name: Some(format!("{}.cu", source.name)),
-        options: vec!["--std=c++17".into()],
-        ..Default::default()
-    };
-    let ptx = nvrtc::compile_ptx_with_opts(source.cu, options).map_err(|error| match error {
-        CompileError::CompileError { log, .. } => format!("{}.cu: {}", source.name, log.to_string_lossy()),
-        other => format!("{}.cu: {other:?}", source.name),
-    })?;
-    let text = ptx.to_src();
+    let text = nvrtc::compile(source.name, source.cu, arch)?;
     if text.matches(ISA.0).count() != 1 {
         return Err(format!("{}.cu: NVRTC's output does not have the line {}", source.name, ISA.0.trim()));
     }

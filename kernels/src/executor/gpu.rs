@@ -14,7 +14,7 @@ use cudarc::driver::{
 };
 use cudarc::nvrtc::Ptx;
 
-use super::{CudaSource, CudaVariant, ExecError, cuda_variants};
+use super::{CudaSource, CudaVariant, ExecError, cubins, cuda_variants};
 
 /// A card with its kernels loaded.
 pub struct Gpu {
@@ -269,13 +269,19 @@ impl<'a> Launch<'a> {
     }
 }
 
-/// The best PTX of a source that this card and its driver take.
+/// What was compiled for this card beforehand, else the best PTX of a source that it and its driver take.
 fn load(
     context: &Arc<CudaContext>,
     source: &CudaSource,
     capability: (i32, i32),
     notes: &mut Vec<String>,
 ) -> Result<Arc<CudaModule>, DriverError> {
+    if let Some(cubin) = cubins::image(source.name, capability) {
+        match context.load_module(Ptx::from_binary(cubin)) {
+            Ok(module) => return Ok(module),
+            Err(error) => notes.push(format!("the driver refuses the cubin of {}: {error}", source.name)),
+        }
+    }
     let mut fitting: Vec<&CudaVariant> =
         cuda_variants(source.kernel).iter().filter(|variant| variant.runs_on(capability)).collect();
     fitting.sort_by_key(|variant| core::cmp::Reverse(variant.capability));

@@ -1,12 +1,15 @@
 //! Computing whole leaves: on all cores, or on a graphics card when there is a usable one.
 
 pub(crate) mod blaslt;
+mod compare;
+pub mod cubins;
 mod cuda;
 mod gpu;
 mod reference;
 
 use core::ops::Range;
 
+pub use compare::{Compared, Difference, Limit, Mismatch, compare, random_job};
 pub use cuda::{Cuda, Finding};
 pub use gpu::{Buffer, Function, Gpu, Launch};
 pub use reference::{
@@ -16,7 +19,7 @@ pub use reference::{
 
 use crate::abi::{Geometry, MAX_INPUTS, ParamError, VerifierError};
 use crate::hash::Hash;
-use crate::merkle::{Tree, salted_leaf_hash};
+use crate::merkle::{nodes_of, salted_leaf_hashes};
 use crate::registry::AnyKernel;
 
 /// A job's inputs, each exactly as long as its geometry says; empty slices for those that are not there.
@@ -112,19 +115,9 @@ pub struct Piece {
 }
 
 impl Commit {
-    /// The nodes over `bytes`, which are those of `leaves`; none where they are not.
+    /// The nodes over `bytes`, which are those of `leaves`; none where they are not. On all cores.
     pub fn nodes(&self, geometry: &Geometry, leaves: Range<u64>, bytes: &[u8]) -> Option<Vec<Hash>> {
-        let (mut hashes, mut rest) = (Vec::new(), bytes);
-        for leaf in leaves {
-            let (leaf, behind) = rest.split_at_checked(usize::try_from(geometry.leaf_span(leaf)?.bytes).ok()?)?;
-            hashes.push(salted_leaf_hash(&self.salt, leaf));
-            rest = behind;
-        }
-        if !rest.is_empty() {
-            return None;
-        }
-        let run = 1usize.checked_shl(u32::from(self.level))?;
-        Some(hashes.chunks(run).map(|leaves| Tree::from_leaf_hashes(leaves.to_vec()).root()).collect())
+        Some(nodes_of(salted_leaf_hashes(geometry, leaves, bytes, &self.salt)?, self.level))
     }
 }
 

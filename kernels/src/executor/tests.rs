@@ -23,7 +23,7 @@ fn every_kernel_describes_itself_within_the_abi() {
 fn sources_and_ptx_have_every_function() {
     for source in cuda_sources() {
         for function in source.functions {
-            assert!(source.cu.contains(function));
+            // Sources may make names with macros; that the PTX is theirs is checked with NVRTC.
             assert!(source.ptx.contains(&format!(".visible .entry {function}(")), "PTX of {} is stale", source.name);
         }
         assert!(source.ptx.contains(".target sm_75"));

@@ -1,5 +1,6 @@
 //! RFC 6962 (section 2.1) Merkle trees over SHA-256: what a proof must look like, and checking it without memory
-//! of its own. The tree that makes proofs is in [`tree`] (feature `std`).
+//! of its own. The trees that make proofs are [`Tree`], with all levels in memory, and [`Crown`], with only the upper
+//! ones (feature `std`).
 //!
 //! Index and tree size come from the job, never from whoever brings the proof; together they fix the order of the
 //! hashes in it and their number, so under one root a place holds one value.
@@ -7,7 +8,15 @@
 use crate::hash::{Hash, sha256, sha256_into};
 
 #[cfg(feature = "std")]
+mod crown;
+#[cfg(feature = "std")]
+mod leaves;
+#[cfg(feature = "std")]
 mod tree;
+#[cfg(feature = "std")]
+pub use crown::{Crown, CrownBuilder, KEPT_LEVEL};
+#[cfg(feature = "std")]
+pub use leaves::{nodes_of, salted_leaf_hashes};
 #[cfg(feature = "std")]
 pub use tree::Tree;
 

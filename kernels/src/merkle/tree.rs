@@ -1,8 +1,7 @@
 //! A Merkle tree with all its levels in memory, built on all cores: what a provider proves from.
 
-use rayon::prelude::*;
-
-use super::{MAX_LEVEL, leaf_hash, node_hash, salted_leaf_hash};
+use super::{LEAF_TAG, MAX_LEVEL, NODE_TAG, leaf_hash, salted_leaf_hash};
+use crate::hash::many::{Messages, hash_all};
 use crate::hash::{Hash, sha256};
 
 /// Every node of an RFC 6962 tree; 64 bytes of memory per leaf.
@@ -13,8 +12,23 @@ pub struct Tree {
     levels: Vec<Vec<Hash>>,
 }
 
-/// Below this many nodes a level is hashed on the calling thread: handing it out costs more.
-const SERIAL_NODES: usize = 256;
+/// The level above: each pair's node, and the last as it is where it has no neighbour.
+pub(super) fn above(nodes: &[Hash]) -> Vec<Hash> {
+    let (pairs, single) = nodes.as_chunks::<2>();
+    // Room for the single one from the start: growing would take twice as much.
+    let mut above = Vec::with_capacity(nodes.len().div_ceil(2));
+    above.resize(pairs.len(), [0; 32]);
+    let bytes = pairs.as_flattened().as_flattened();
+    hash_all(&Messages { tag: NODE_TAG, prefix: &[], bytes, each: 64 }, &mut above);
+    above.extend_from_slice(single);
+    above
+}
+
+/// Hashes leaves of one length, on all cores; as many as there are whole ones and places for.
+pub(super) fn leaf_hashes(bytes: &[u8], leaf_bytes: usize, salt: Option<&Hash>, out: &mut [Hash]) {
+    let prefix = salt.map_or(&[][..], |salt| &salt[..]);
+    hash_all(&Messages { tag: LEAF_TAG, prefix, bytes, each: leaf_bytes.max(1) }, out);
+}
 
 impl Tree {
     /// The tree over given leaf hashes, in order.
@@ -22,16 +36,7 @@ impl Tree {
         let mut levels = Vec::new();
         let mut level = leaves;
         while level.len() > 1 {
-            let join = |pair: &[Hash]| match pair {
-                [left, right] => node_hash(left, right),
-                [single] => *single,
-                _ => [0; 32],
-            };
-            let above = if level.len() < SERIAL_NODES {
-                level.chunks(2).map(join).collect()
-            } else {
-                level.par_chunks(2).map(join).collect()
-            };
+            let above = above(&level);
             levels.push(core::mem::replace(&mut level, above));
         }
         levels.push(level);
@@ -41,11 +46,15 @@ impl Tree {
     /// The tree over `bytes` cut into leaves of `leaf_bytes` (at least 1 is taken; the last may be short), hashed
     /// with `salt` where there is one.
     pub fn from_bytes(bytes: &[u8], leaf_bytes: usize, salt: Option<&Hash>) -> Self {
-        let hash = |leaf: &[u8]| match salt {
-            Some(salt) => salted_leaf_hash(salt, leaf),
-            None => leaf_hash(leaf),
-        };
-        Self::from_leaf_hashes(bytes.par_chunks(leaf_bytes.max(1)).with_min_len(64).map(hash).collect())
+        let mut hashes = Vec::with_capacity(bytes.len().div_ceil(leaf_bytes.max(1)));
+        hashes.resize(bytes.chunks_exact(leaf_bytes.max(1)).len(), [0; 32]);
+        leaf_hashes(bytes, leaf_bytes, salt, &mut hashes);
+        match (bytes.chunks_exact(leaf_bytes.max(1)).remainder(), salt) {
+            ([], _) => {}
+            (short, Some(salt)) => hashes.push(salted_leaf_hash(salt, short)),
+            (short, None) => hashes.push(leaf_hash(short)),
+        }
+        Self::from_leaf_hashes(hashes)
     }
 
     /// The root; SHA-256 of nothing for a tree without leaves, as RFC 6962 has it.
@@ -66,6 +75,11 @@ impl Tree {
     /// All leaf hashes, in order.
     pub fn leaf_hashes(&self) -> &[Hash] {
         self.levels.first().map_or(&[], Vec::as_slice)
+    }
+
+    /// Nodes that are kept, on all levels.
+    pub fn nodes(&self) -> u64 {
+        self.levels.iter().fold(0, |sum, level| sum.saturating_add(level.len() as u64))
     }
 
     /// Inclusion proof of leaf `index`, lowest node first; empty when there is no such leaf.

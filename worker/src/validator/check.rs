@@ -21,8 +21,9 @@ use crate::{
     eligibility::kernel,
     error::{Result, WorkerError},
     events::What,
-    execute::{cell_is_right, cell_of, leaves_read, run, tree},
+    execute::{cell_is_right, cell_of, leaves_read, tree},
     fetch::blocking,
+    runs::run,
 };
 
 /// What computing again showed.

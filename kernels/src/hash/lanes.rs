@@ -1,7 +1,7 @@
 //! SHA-256's compression function (FIPS 180-4, 6.2.2), of one message or of several at a time in the lanes of vectors.
 
 /// A word of one message, or the same word of several.
-pub(super) trait Word: Copy {
+pub(crate) trait Word: Copy {
     /// The same word in every lane.
     fn all(word: u32) -> Self;
     /// Sum modulo 2^32.
@@ -55,6 +55,10 @@ impl Word for u32 {
     }
 }
 
+/// The state before the first block (FIPS 180-4, 5.3.3).
+pub(crate) const INITIAL: [u32; 8] =
+    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
+
 /// The constants of the rounds (FIPS 180-4, 4.2.2).
 #[rustfmt::skip]
 const K: [[u32; 16]; 4] = [
@@ -80,7 +84,7 @@ const K: [[u32; 16]; 4] = [
 // Indices are taken modulo 16 and never add up to more than 29.
 #[allow(clippy::arithmetic_side_effects)]
 #[inline(always)]
-pub(super) fn compress<W: Word>(state: &mut [W; 8], block: &[W; 16]) {
+pub(crate) fn compress<W: Word>(state: &mut [W; 8], block: &[W; 16]) {
     let mut w = *block;
     let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
     for (group, constants) in K.iter().enumerate() {
