@@ -1,6 +1,6 @@
-//! Compiles each kernel's host.cpp, which includes the real .cu text, with the shim force-included.
+//! Compiles the host.cpp of each kernel and of the tree, which includes the real .cu text, with the shim force-included.
 
-const KERNELS: [&str; 4] = ["escape_time", "gemm_i8", "search", "mlp_i8"];
+const KERNELS: [&str; 5] = ["escape_time", "gemm_i8", "search", "mlp_i8", "merkle"];
 
 fn main() {
     println!("cargo:rerun-if-changed=shim");

@@ -1,7 +1,7 @@
 //! One graphics card: memory, loaded kernels and launches, with errors in the executor's words.
 //!
-//! All work goes to the default stream, so copies wait for launches. cudarc's events between streams are switched
-//! off before the first allocation.
+//! Launches and plain copies go to the default stream, so copies wait for launches. Only [`Tiles`](super::Tiles) uses
+//! others. cudarc's events between streams are switched off before the first allocation.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,20 +12,23 @@ use cudarc::driver::{
 };
 use cudarc::nvrtc::Ptx;
 
+use super::tiles::Flow;
 use super::{CudaSource, ExecError};
 
 /// A card with its kernels loaded.
 pub struct Gpu {
-    stream: Arc<CudaStream>,
+    pub(super) stream: Arc<CudaStream>,
     functions: HashMap<(u16, &'static str), CudaFunction>,
+    /// How results leave the card.
+    pub(super) flow: Flow,
 }
 
 /// An entry point on the card.
 #[derive(Clone)]
-pub struct Function(CudaFunction);
+pub struct Function(pub(super) CudaFunction);
 
 /// Bytes on the card.
-pub struct Buffer(CudaSlice<u8>);
+pub struct Buffer(pub(super) CudaSlice<u8>);
 
 impl Buffer {
     /// Bytes.
@@ -46,7 +49,7 @@ impl Gpu {
     /// Whatever the driver refuses.
     pub(super) fn open(ordinal: usize, sources: impl Iterator<Item = CudaSource>) -> Result<Self, DriverError> {
         let context = CudaContext::new(ordinal)?;
-        // SAFETY: there is one stream, so nothing needs events to wait for another.
+        // SAFETY: what goes to several streams waits by events of its own, see `Tiles`.
         unsafe { context.disable_event_tracking() };
         let mut functions = HashMap::new();
         for source in sources {
@@ -55,7 +58,8 @@ impl Gpu {
                 functions.insert((source.kernel, *name), module.load_function(name)?);
             }
         }
-        Ok(Self { stream: context.default_stream(), functions })
+        let flow = Flow::new(&context)?;
+        Ok(Self { stream: context.default_stream(), functions, flow })
     }
 
     /// Name of the card as its driver has it.
@@ -121,7 +125,7 @@ impl Gpu {
     /// # Errors
     /// [`ExecError::Device`].
     pub fn finish(&self) -> Result<(), ExecError> {
-        self.stream.synchronize().map_err(device_error)?;
+        self.stream.synchronize().and_then(|()| self.flow.synchronize()).map_err(device_error)?;
         self.stream.context().check_err().map_err(device_error)
     }
 
@@ -171,7 +175,7 @@ impl<'a> Launch<'a> {
     }
 }
 
-fn memory_error(error: DriverError, bytes: usize) -> ExecError {
+pub(super) fn memory_error(error: DriverError, bytes: usize) -> ExecError {
     if error.0 == CUresult::CUDA_ERROR_OUT_OF_MEMORY {
         ExecError::DeviceMemory(bytes as u64)
     } else {
@@ -179,6 +183,6 @@ fn memory_error(error: DriverError, bytes: usize) -> ExecError {
     }
 }
 
-fn device_error(error: DriverError) -> ExecError {
+pub(super) fn device_error(error: DriverError) -> ExecError {
     ExecError::Device(error.to_string())
 }
