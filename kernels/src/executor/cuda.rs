@@ -100,7 +100,7 @@ impl Backend for Cuda {
 }
 
 impl Cuda {
-    /// The leaves' bytes and, with `commit`, their nodes where the kernel let the card hash them.
+    /// The leaves' bytes and, with `commit`, their nodes where they left the card as whole leaves.
     fn compute(
         &self,
         kernel: u16,
@@ -118,7 +118,7 @@ impl Cuda {
         };
         let work = || {
             if let Some(commit) = commit {
-                gpu.begin_hashing(&geometry, leaves.clone(), commit)?;
+                gpu.begin_hashing(&geometry, leaves.clone(), commit, &out)?;
             }
             let made = kernel.accelerated().cuda(gpu, params, inputs, leaves, &mut out);
             // After a failure, too: nothing of it is left for the next job.

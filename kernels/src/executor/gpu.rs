@@ -115,6 +115,7 @@ impl Gpu {
         let short = || ExecError::Device("a buffer on the card is shorter than what is fetched".into());
         if !to.is_empty() {
             let view = from.0.try_slice(start..start.saturating_add(to.len())).ok_or_else(short)?;
+            self.hash_leaves(from, start, to)?;
             self.stream.memcpy_dtoh(&view, to).map_err(device_error)?;
         }
         self.finish()

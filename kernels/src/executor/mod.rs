@@ -148,8 +148,8 @@ pub trait Accelerated: Send + Sync {
     /// See [`ExecError`].
     fn cpu(&self, params: &[u8], inputs: &Inputs, leaves: Range<u64>, out: &mut [u8]) -> Result<(), ExecError>;
 
-    /// Computes leaves on a graphics card. What leaves it by [`Tiles`] is hashed there as well, while the next tile is
-    /// computed; what is fetched is hashed by the cores.
+    /// Computes leaves on a graphics card. What leaves it for `out` in whole leaves is hashed there as well: by [`Tiles`]
+    /// while the next tile is computed, by [`Gpu::fetch`] while it is copied. Else the cores hash.
     ///
     /// # Errors
     /// See [`ExecError`].

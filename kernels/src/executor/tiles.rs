@@ -15,7 +15,7 @@ use cudarc::driver::{
 };
 
 use super::gpu::{device_error, memory_error};
-use super::plan::{Plan, levels};
+use super::plan::{Plan, levels, place_of};
 use super::{Buffer, Commit, CudaSource, ExecError, Gpu};
 use crate::abi::Geometry;
 use crate::hash::Hash;
@@ -69,6 +69,8 @@ pub(super) struct Flow {
 /// Hashing of the leaves that are being computed.
 struct Hashing {
     plan: Plan,
+    /// Address and length of the result here.
+    out: (usize, usize),
     salt: Salt,
     level: u8,
     /// Of every leaf.
@@ -129,12 +131,13 @@ impl Gpu {
         Ok(Slot { buffer, pinned, busy: None })
     }
 
-    /// From here on the leaves of `leaves` are hashed as they come by [`Tiles`], where there is memory for it.
+    /// From here on the leaves of `leaves` are hashed as they leave the card for `out`, where there is memory for it.
     pub(super) fn begin_hashing(
         &self,
         geometry: &Geometry,
         leaves: Range<u64>,
         commit: &Commit,
+        out: &[u8],
     ) -> Result<(), ExecError> {
         let plan = Plan::new(geometry, leaves);
         if u32::try_from(plan.leaves()).is_err() {
@@ -147,11 +150,33 @@ impl Gpu {
         // They are zeroed in the default stream.
         self.flow.hash.join(&self.stream).map_err(device_error)?;
         let (salt, level) = (Salt::new(&commit.salt), commit.level);
-        *lock(&self.flow.hashing) = Some(Hashing { plan, salt, level, hashes });
+        let out = (out.as_ptr().addr(), out.len());
+        *lock(&self.flow.hashing) = Some(Hashing { plan, out, salt, level, hashes });
         Ok(())
     }
 
-    /// The nodes over all leaves; none where not all have come by [`Tiles`], or no hashing had begun.
+    /// Begins to hash what is about to be copied from byte `start` of `from` to `to`, when the launches so far are done;
+    /// nothing where it is no part of what is to be hashed.
+    pub(super) fn hash_leaves(&self, from: &Buffer, start: usize, to: &[u8]) -> Result<(), ExecError> {
+        let mut hashing = lock(&self.flow.hashing);
+        let Some(Hashing { plan, out: (out, len), salt, hashes, .. }) = hashing.as_mut() else { return Ok(()) };
+        let Some(tile) = place_of(*out, *len, to) else { return Ok(()) };
+        let stream = &self.flow.hash;
+        let function = self.function(MERKLE, "merkle_leaves")?;
+        stream.join(&self.stream).map_err(device_error)?;
+        for run in plan.take(tile) {
+            let begin = run.from.saturating_add(start as u64);
+            let mut launch = stream.launch_builder(&function.0);
+            launch.arg(&mut hashes.0).arg(&from.0).arg(&*salt);
+            launch.arg(&begin).arg(&run.to).arg(&run.leaf_bytes).arg(&run.count);
+            // SAFETY: the arguments are those of merkle.cu in order and type. The plan gives runs that lie in the tile,
+            // all of which the caller has found to be in the buffer, and a place for each of their hashes.
+            unsafe { launch.launch(blocks(run.count)) }.map_err(device_error)?;
+        }
+        Ok(())
+    }
+
+    /// The nodes over all leaves; none where not all of them left the card as they are, or no hashing had begun.
     pub(super) fn end_hashing(&self) -> Result<Option<Vec<Hash>>, ExecError> {
         let Some(Hashing { plan, level, mut hashes, .. }) = lock(&self.flow.hashing).take() else { return Ok(None) };
         let stream = &self.flow.hash;
@@ -241,25 +266,14 @@ impl Tiles<'_> {
     /// [`ExecError::Device`].
     pub fn emit(&mut self) -> Result<(), ExecError> {
         let Some(tile) = self.upcoming() else { return Ok(()) };
+        let (gpu, Flow { hash, copy, .. }) = (self.gpu, &self.gpu.flow);
         let slot = self.slots.get_mut(self.turn).ok_or_else(no_slot)?;
-        let Flow { hash, copy, hashing, .. } = &self.gpu.flow;
-        let ready = self.gpu.stream.record_event(None).map_err(device_error)?;
-        hash.wait(&ready).and_then(|()| copy.wait(&ready)).map_err(device_error)?;
-        if let Some(hashing) = lock(hashing).as_mut() {
-            let function = self.gpu.function(MERKLE, "merkle_leaves")?;
-            for run in hashing.plan.take(tile.start as u64..tile.end as u64) {
-                let mut launch = hash.launch_builder(&function.0);
-                launch.arg(&mut hashing.hashes.0).arg(&slot.buffer.0).arg(&hashing.salt);
-                launch.arg(&run.from).arg(&run.to).arg(&run.leaf_bytes).arg(&run.count);
-                // SAFETY: the arguments are those of merkle.cu in order and type. The plan gives runs that lie in the
-                // tile, which is in the buffer, and a place for each of their hashes.
-                unsafe { launch.launch(blocks(run.count)) }.map_err(device_error)?;
-            }
-        }
-        let hashed = hash.record_event(None).map_err(device_error)?;
         let short = || ExecError::Device("a buffer on the card is shorter than its tile".into());
         let view = slot.buffer.0.try_slice(0..tile.len()).ok_or_else(short)?;
         let place = slot.pinned.bytes_mut().get_mut(..tile.len()).ok_or_else(short)?;
+        copy.join(&gpu.stream).map_err(device_error)?;
+        gpu.hash_leaves(&slot.buffer, 0, self.out.get(tile.clone()).unwrap_or_default())?;
+        let hashed = hash.record_event(None).map_err(device_error)?;
         // The place is not looked at before `copied` has happened, and outlives it: see `collect` and `drop`.
         copy.memcpy_dtoh(&view, place).map_err(device_error)?;
         let copied = copy.record_event(None).map_err(device_error)?;
