@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::{EscapeTime, FRACTION_BITS, Params};
+use super::{EscapeTime, FRACTION_BITS, MAX_ITER, Params};
 use crate::abi::ParamError;
 use crate::handling::{Format, Handling, Part, Trial, doubled};
 use crate::kernel::Kernel;
+use crate::random::Random;
 
 /// Colours of the palette; the last one is for points that never escaped.
 const COLOURS: usize = 256;
@@ -33,6 +34,18 @@ impl Handling for EscapeTime {
             step: 13_191_017,
         };
         vec![Trial::new(image.to_bytes(), [])]
+    }
+
+    fn random(&self, random: &mut Random) -> Option<Vec<u8>> {
+        let (width, height) = (random.small(1, 1_000) as u32, random.small(1, 1_000) as u32);
+        let max_iter = random.small(1, u64::from(MAX_ITER)) as u32;
+        // A square around the set or somewhere in it, at any zoom.
+        let side = random.small(1, 4 << FRACTION_BITS);
+        let step = side.checked_div(u64::from(width.max(height)))?.max(1) as i64;
+        let mut corner = || random.between(0, (4 << FRACTION_BITS) - 1) as i64;
+        let (x0, y0) = (corner().wrapping_sub(5 << (FRACTION_BITS - 1)), corner().wrapping_sub(2 << FRACTION_BITS));
+        let image = Params { width, height, max_iter, x0, y0, step }.to_bytes();
+        Self::parse(&image).is_ok().then(|| image.to_vec())
     }
 
     fn parts(&self, params: &[u8]) -> Result<Vec<Part>, ParamError> {

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::{ELEMENT_BYTES, GemmI8, Params};
+use super::{ELEMENT_BYTES, GemmI8, MAX_K, Params};
 use crate::abi::ParamError;
 use crate::handling::{Format, Handling, Part, Trial, doubled, noise};
 use crate::kernel::Kernel;
+use crate::random::Random;
 
 impl Handling for GemmI8 {
     /// Multiplications.
@@ -24,6 +25,19 @@ impl Handling for GemmI8 {
         let product = Params { m: 67, n: 70, k: 1027 };
         let rows = |rows: u32, seed: u64| noise(u64::from(rows).saturating_mul(product.row_bytes()), seed);
         vec![Trial::new(product.to_bytes(), [rows(product.m, 1), rows(product.n, 2)])]
+    }
+
+    fn random(&self, random: &mut Random) -> Option<Vec<u8>> {
+        // Sides at and around the sizes of tiles, rows of whole words and not, and now and then a long one.
+        let side = |random: &mut Random| {
+            let side = random.small(1, 600) as u32;
+            if random.once_in(3) { side.next_multiple_of(16) } else { side }
+        };
+        let (m, n) = (side(random), side(random));
+        let k =
+            if random.once_in(16) { random.between(32_700, u64::from(MAX_K)) } else { random.small(1, 4_100) } as u32;
+        let k = if random.once_in(3) { k.next_multiple_of(64).min(MAX_K) } else { k };
+        Some(Params { m, n, k }.to_bytes().to_vec())
     }
 
     fn parts(&self, params: &[u8]) -> Result<Vec<Part>, ParamError> {

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::{Activation, Layer, MlpI8, Output, Params, result};
+use super::{Activation, Layer, MAX_CLASSES, MAX_LAYERS, MAX_SHIFT, MlpI8, Output, Params, result};
 use crate::abi::ParamError;
 use crate::handling::{Format, Handling, Part, Trial, doubled, noise};
 use crate::kernel::Kernel;
 use crate::merkle::CHUNK_BYTES;
+use crate::random::Random;
 
 /// A network's job with random samples and weights.
 fn job(params: Result<Params, ParamError>) -> Option<Trial> {
@@ -48,6 +49,27 @@ impl Handling for MlpI8 {
         let wide = [hidden(300, Activation::Relu), Layer::last(290)];
         let ragged = Params::new(70, 2, Output::Argmax, 129, &layers);
         [ragged, Params::new(7, 3, Output::Sums, 33, &wide)].into_iter().filter_map(job).collect()
+    }
+
+    fn random(&self, random: &mut Random) -> Option<Vec<u8>> {
+        let count = random.between(1, MAX_LAYERS as u64);
+        let output = if random.once_in(2) { Output::Argmax } else { Output::Sums };
+        let last = Layer::last(random.small(2, 300) as u32);
+        let layers: Vec<Layer> = (1..count)
+            .map(|_| Layer {
+                width: random.small(1, 300) as u32,
+                multiplier: random.between(1, (1 << 31) - 1) as u32,
+                shift: random.below(u64::from(MAX_SHIFT).saturating_add(1)) as u8,
+                activation: if random.once_in(2) { Activation::Relu } else { Activation::None },
+            })
+            .chain([last])
+            .collect();
+        // As many groups as there are classes for.
+        let stages = count.saturating_add(u64::from(output == Output::Argmax));
+        let groups = random.between(1, (MAX_CLASSES as u64).checked_div(stages)?) as u8;
+        let batch = random.small(u64::from(groups), 300) as u32;
+        let params = Params::new(batch.max(groups.into()), groups, output, random.small(1, 1_100) as u32, &layers);
+        params.ok().map(|params| params.to_vec())
     }
 
     fn parts(&self, params: &[u8]) -> Result<Vec<Part>, ParamError> {

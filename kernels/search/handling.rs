@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use super::{CELL_BYTES, DOUBLE, Params, REVERSED, SEGMENT, Search, WIDE, best_of};
+use super::{CELL_BYTES, DOUBLE, MAX_MESSAGE_BYTES, MAX_SIZE, Params, REVERSED, SEGMENT, Search, WIDE, best_of};
 use crate::abi::ParamError;
 use crate::handling::{Fact, Format, Handling, Part, Trial, doubled};
 use crate::kernel::Kernel;
+use crate::random::Random;
 
 /// Bytes of a block of SHA-256, and of the padding that a message has at least.
 const BLOCK_BYTES: u64 = 64;
@@ -48,6 +49,26 @@ impl Handling for Search {
             [double, Params { cells: 11, ..plain }]
         });
         searches.map(|search| Trial::new(search.to_bytes(), [])).collect()
+    }
+
+    fn random(&self, random: &mut Random) -> Option<Vec<u8>> {
+        let flags = random.below(16) as u8;
+        let wide = flags & WIDE != 0;
+        let nonce = if wide { 8 } else { 4 };
+        let len = random.between(nonce, MAX_MESSAGE_BYTES as u64);
+        let message: Vec<u8> = (0..len).map(|_| random.bits() as u8).collect();
+        let nonce_at = random.between(0, len.saturating_sub(nonce)) as u8;
+        let (cells, size) = (random.small(1, 200), random.small(0, u64::from(MAX_SIZE)) as u8);
+        let plain = Params { cells, flags, size, nonce_at, ..Params::of(&message)? };
+        // Nonces at the end, around a carry into the next word, or anywhere.
+        let last = if wide { u64::MAX } else { u64::from(u32::MAX) };
+        let room = last.saturating_sub(plain.candidates().saturating_sub(1));
+        let start = match random.below(3) {
+            0 => room,
+            1 => (1u64 << 32).saturating_sub(plain.candidates() / 2).min(room),
+            _ => random.between(0, room.saturating_sub(1)),
+        };
+        Some(Params { start, ..plain }.to_bytes())
     }
 
     fn parts(&self, params: &[u8]) -> Result<Vec<Part>, ParamError> {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use crate::abi::{MAX_INPUTS, ParamError};
 use crate::executor::Inputs;
+use crate::random::Random;
 
 /// A job of a kernel's own making, with its inputs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,6 +98,12 @@ pub trait Handling: Send + Sync {
     /// Small jobs that show whether a machine computes this kernel right: ragged in every dimension, with extreme values,
     /// and few enough cells for the reference to compute them all.
     fn checks(&self) -> Vec<Trial>;
+
+    /// Params of a random job to [compare](crate::executor::compare) machines with: of every shape that the kernel has a
+    /// path of its own for, mostly small. None where changing those of its [checks](Self::checks) at random will do.
+    fn random(&self, _random: &mut Random) -> Option<Vec<u8>> {
+        None
+    }
 
     /// What a renter may want out of a whole result, what most will want first.
     ///

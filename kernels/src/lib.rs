@@ -17,6 +17,8 @@ pub mod handling;
 pub mod hash;
 pub mod kernel;
 pub mod merkle;
+#[cfg(feature = "std")]
+pub mod random;
 pub mod registry;
 
 // A kernel is one folder beside `src`: parameters, reference, executors, its CUDA source and the PTX made of it.

@@ -1,11 +1,13 @@
 //! Computing whole leaves: on all cores, or on a graphics card when there is a usable one.
 
+mod compare;
 mod cuda;
 mod gpu;
 mod reference;
 
 use core::ops::Range;
 
+pub use compare::{Compared, Difference, Limit, Mismatch, compare, random_job};
 pub use cuda::{Cuda, Finding};
 pub use gpu::{Buffer, Function, Gpu, Launch};
 pub use reference::{
