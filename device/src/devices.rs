@@ -26,6 +26,15 @@ pub enum Choice {
     These(Vec<usize>),
 }
 
+/// What was found besides the cards that are used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// What is missing without keeping anything from working.
+    pub notes: Vec<String>,
+    /// Cards that are there and can't be used, and why.
+    pub unused: Vec<String>,
+}
+
 /// Cards, each with a process of its own.
 pub struct Devices {
     lanes: Vec<Lane>,
@@ -52,13 +61,13 @@ impl Drop for Turn<'_> {
 }
 
 impl Devices {
-    /// Looks for cards and starts a process for each. Returns, too, what is missing without keeping anything from
-    /// working.
+    /// Looks for cards and starts a process for each.
     ///
     /// # Errors
     /// Why no card can be used.
-    pub fn open(program: &Program, choice: &Choice, limits: Limits) -> Result<(Self, Vec<String>), Finding> {
-        let (cards, mut notes) = Self::cards(program, limits)?;
+    pub fn open(program: &Program, choice: &Choice, limits: Limits) -> Result<(Self, Found), Finding> {
+        let (cards, notes) = Self::cards(program, limits)?;
+        let mut found = Found { notes, unused: Vec::new() };
         let wanted: Vec<usize> = match choice {
             Choice::All => (0..cards.len()).collect(),
             Choice::These(numbers) => numbers.clone(),
@@ -85,7 +94,7 @@ impl Devices {
                 Ok(lane) => lanes.push(lane),
                 Err(finding) if matches!(choice, Choice::These(_)) => return Err(finding),
                 Err(finding) => {
-                    notes.push(format!("card {number} is not used: {finding}"));
+                    found.unused.push(format!("card {number} is not used: {finding}"));
                     first.get_or_insert(finding);
                 }
             }
@@ -95,7 +104,7 @@ impl Devices {
             _ if lanes.is_empty() => {
                 Err(Finding { problem: "no card was chosen".to_owned(), remedy: "name at least one".to_owned() })
             }
-            _ => Ok((Self::of(lanes), notes)),
+            _ => Ok((Self::of(lanes), found)),
         }
     }
 
@@ -151,7 +160,7 @@ impl Devices {
 
     fn compute(&self, job: &Job) -> Result<Piece, ExecError> {
         let turn = self.turn(job)?;
-        turn.lane.run(job).map_err(|error| self.softened(error))
+        turn.lane.compute(job).map_err(|error| self.softened(error))
     }
 
     fn any_works(&self) -> bool {
@@ -173,15 +182,15 @@ fn panicked() -> Finding {
 
 impl Backend for Devices {
     fn name(&self) -> String {
-        let mut names: Vec<(&str, usize)> = Vec::new();
+        let mut names: Vec<(String, usize)> = Vec::new();
         for lane in &self.lanes {
             match names.iter_mut().find(|(name, _)| *name == lane.name()) {
                 Some((_, count)) => *count = count.saturating_add(1),
                 None => names.push((lane.name(), 1)),
             }
         }
-        let words = |(name, count): &(&str, usize)| match count {
-            1 => (*name).to_owned(),
+        let words = |(name, count): &(String, usize)| match count {
+            1 => name.clone(),
             count => format!("{count} x {name}"),
         };
         names.iter().map(words).collect::<Vec<_>>().join(", ")
@@ -213,7 +222,7 @@ impl Backend for Devices {
     /// A fault of any card since the mark counts, whichever computed.
     fn verify(&self, mark: u64) -> Result<(), ExecError> {
         for lane in self.lanes.iter().filter(|lane| lane.broken().is_none()) {
-            lane.verify().map_err(|error| self.softened(error))?;
+            lane.check().map_err(|error| self.softened(error))?;
         }
         if self.mark() == mark {
             return Ok(());

@@ -3,6 +3,7 @@
 
 use std::{
     collections::VecDeque,
+    ops::Range,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -11,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use assay_kernels::executor::{ExecError, Finding, Piece};
+use assay_kernels::executor::{Backend, Commit, ExecError, Finding, Inputs, Piece};
 
 use crate::{
     job::Job,
@@ -66,11 +67,6 @@ impl Lane {
         Ok(Self { label, name, program, kind, limits, state: Mutex::new(state), faults, broken })
     }
 
-    /// What it computes on, for people.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// What it is called in messages.
     pub fn label(&self) -> &str {
         &self.label
@@ -107,7 +103,7 @@ impl Lane {
     }
 
     /// Computes. After a fault nothing is returned but the fault, and the next call starts the device anew.
-    pub(crate) fn run(&self, job: &Job) -> Result<Piece, ExecError> {
+    pub(crate) fn compute(&self, job: &Job) -> Result<Piece, ExecError> {
         let mut state = self.lock();
         let process = self.process_of(&mut state)?;
         match process.run(job) {
@@ -124,7 +120,7 @@ impl Lane {
     ///
     /// # Errors
     /// It failed since, or fails now.
-    pub(crate) fn verify(&self) -> Result<(), ExecError> {
+    pub(crate) fn check(&self) -> Result<(), ExecError> {
         let mut state = self.lock();
         if !state.unchecked {
             return Ok(());
@@ -188,6 +184,40 @@ impl Lane {
         tracing::error!("a device is broken: {why}");
         *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.clone());
         ExecError::Device(why)
+    }
+}
+
+impl Backend for Lane {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn run(&self, kernel: u16, params: &[u8], inputs: &Inputs, leaves: Range<u64>) -> Result<Vec<u8>, ExecError> {
+        Ok(self.compute(&Job::new(kernel, params, inputs, leaves, None)?)?.bytes)
+    }
+
+    fn run_hashed(
+        &self,
+        kernel: u16,
+        params: &[u8],
+        inputs: &Inputs,
+        leaves: Range<u64>,
+        commit: &Commit,
+    ) -> Result<Piece, ExecError> {
+        self.compute(&Job::new(kernel, params, inputs, leaves, Some(commit))?)
+    }
+
+    fn mark(&self) -> u64 {
+        self.faults()
+    }
+
+    fn verify(&self, mark: u64) -> Result<(), ExecError> {
+        self.check()?;
+        match self.broken() {
+            Some(why) => Err(ExecError::Device(why)),
+            None if self.faults() == mark => Ok(()),
+            None => Err(ExecError::Interrupted(format!("{} failed while this was computed", self.label))),
+        }
     }
 }
 

@@ -24,7 +24,7 @@ mod process;
 mod program;
 mod split;
 
-pub use devices::{Choice, Devices};
+pub use devices::{Choice, Devices, Found};
 pub use known::known_answers;
 pub use lane::Lane;
 pub use limits::Limits;

@@ -46,10 +46,17 @@ pub(crate) fn run(
     let ran = catch_unwind(AssertUnwindSafe(|| backend.run(terms.kernel_id, terms.params(), &inputs, leaves)));
     match ran {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) => {
-            Err(WorkerError::Backend { broken: matches!(error, ExecError::Device(_)), why: error.to_string() })
-        }
+        Ok(Err(error)) => Err(failure(error)),
         Err(_) => Err(WorkerError::Backend { broken: true, why: "it panicked".to_owned() }),
+    }
+}
+
+/// What a backend's failure is to the worker.
+fn failure(error: ExecError) -> WorkerError {
+    let why = error.to_string();
+    match error {
+        ExecError::Interrupted(_) => WorkerError::Interrupted { why },
+        error => WorkerError::Backend { broken: matches!(error, ExecError::Device(_)), why },
     }
 }
 
@@ -239,7 +246,7 @@ impl Context {
             let leaves =
                 leaves_of(terms, shard.index).ok_or_else(|| WorkerError::Internal("no such shard".to_owned()))?;
             let compute = || {
-                let started = Instant::now();
+                let (started, mark) = (Instant::now(), context.backend.mark());
                 let bytes = run_by_run(context.backend.as_ref(), &context.speeds, terms, &inputs, leaves, &limits)?;
                 let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
                 let result = ShardTree::new(terms, shard.index, &shard.shard, &context.provider, bytes)
@@ -247,6 +254,8 @@ impl Context {
                 if context.config.self_check {
                     self_check(terms, &inputs, &result, shard.index)?;
                 }
+                // A device that has failed may have computed wrongly before anybody saw it.
+                context.backend.verify(mark).map_err(failure)?;
                 context.store.put_result(&shard.shard, result.bytes(), result.hashes())?;
                 lock(&context.roots).insert(shard.shard, result.root());
                 context.noted(context.journal.set_root(&shard.shard, &result.root()));

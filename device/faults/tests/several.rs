@@ -5,11 +5,11 @@ mod stage;
 
 use std::{path::Path, process::Command, thread, time::Duration};
 
-use assay_device::{Choice, Devices, Limits};
+use assay_device::{Choice, Devices, Found, Limits};
 use assay_kernels::executor::{Backend, Cpu, ExecError, Finding};
 use stage::{all_of, limits, program, small_job};
 
-fn open(fault: &str, file: Option<&Path>, choice: &Choice) -> Result<(Devices, Vec<String>), Finding> {
+fn open(fault: &str, file: Option<&Path>, choice: &Choice) -> Result<(Devices, Found), Finding> {
     Devices::open(&program(fault, file), choice, limits())
 }
 
@@ -23,9 +23,9 @@ fn run(devices: &Devices) -> Result<(), ExecError> {
 
 #[test]
 fn every_card_gets_a_process_of_its_own() {
-    let (devices, notes) = open("healthy", None, &Choice::All).unwrap();
+    let (devices, found) = open("healthy", None, &Choice::All).unwrap();
     assert_eq!((devices.name().as_str(), devices.lanes()), ("2 x faulty: healthy", 2));
-    assert_eq!(notes, ["a note"]);
+    assert_eq!(found, Found { notes: vec!["a note".to_owned()], unused: Vec::new() });
     let processes: Vec<_> = devices.devices().iter().map(|lane| lane.process().unwrap()).collect();
     assert_ne!(processes[0], processes[1]);
     run(&devices).unwrap();
@@ -38,9 +38,11 @@ fn every_card_gets_a_process_of_its_own() {
 
 #[test]
 fn cards_that_do_not_work_are_named() {
-    let (devices, notes) = open("second-missing", None, &Choice::All).unwrap();
-    assert_eq!((devices.lanes(), notes.len()), (1, 2));
-    assert!(notes[1].contains("card 1 is not used: there is no card; put one in"), "{notes:?}");
+    let (devices, found) = open("second-missing", None, &Choice::All).unwrap();
+    assert_eq!(
+        (devices.lanes(), found.unused),
+        (1, vec!["card 1 is not used: there is no card; put one in".to_owned()])
+    );
     // One that was asked for by its number is not left out silently.
     assert_eq!(open("second-missing", None, &Choice::These(vec![0, 1])).err().unwrap().problem, "there is no card");
     assert_eq!(open("no-card", None, &Choice::All).err().unwrap().problem, "there is no card");
