@@ -184,7 +184,13 @@ mod tests {
             "wrong".to_owned()
         }
 
-        fn run(&self, kernel: u16, params: &[u8], inputs: &Inputs, leaves: Range<u64>) -> Result<Vec<u8>, ExecError> {
+        fn run(
+            &self,
+            kernel: u16,
+            params: &[u8],
+            inputs: &Inputs,
+            leaves: Range<u64>,
+        ) -> std::result::Result<Vec<u8>, ExecError> {
             let mut bytes = Cpu.run(kernel, params, inputs, leaves)?;
             if self.0.swap(true, std::sync::atomic::Ordering::Relaxed) {
                 bytes[0] ^= 1;

@@ -130,8 +130,7 @@ impl Backend for Splitting {
 
 /// Leaves that have to be computed in one go because they read each other; see the worker's runs.
 pub(crate) fn unit(geometry: &Geometry) -> u64 {
-    let classes = geometry.class.iter().take(usize::from(geometry.classes));
-    if classes.into_iter().all(|class| class.stage == 0) { 1 } else { geometry.shard_align.max(1) }
+    if geometry.used_classes().iter().all(|class| class.stage == 0) { 1 } else { geometry.shard_align.max(1) }
 }
 
 fn common_multiple(a: u64, b: u64) -> Option<u64> {

@@ -60,6 +60,15 @@ fn failure(error: ExecError) -> WorkerError {
     }
 }
 
+/// What `compute` gives, where the device that it was computed on has not failed meanwhile and gives its known answers
+/// still: one that fails may have computed wrongly before anybody saw it.
+fn verified<T>(backend: &dyn Backend, compute: impl FnOnce() -> Result<T>) -> Result<T> {
+    let mark = backend.mark();
+    let computed = compute()?;
+    backend.verify(mark).map_err(failure)?;
+    Ok(computed)
+}
+
 /// One cell by the reference, from the earlier leaves of `result` that it reads, right or wrong: what the judge would make
 /// of it.
 pub(crate) fn reference(
@@ -246,16 +255,15 @@ impl Context {
             let leaves =
                 leaves_of(terms, shard.index).ok_or_else(|| WorkerError::Internal("no such shard".to_owned()))?;
             let compute = || {
-                let (started, mark) = (Instant::now(), context.backend.mark());
-                let bytes = run_by_run(context.backend.as_ref(), &context.speeds, terms, &inputs, leaves, &limits)?;
+                let (started, backend) = (Instant::now(), context.backend.as_ref());
+                let compute = || run_by_run(backend, &context.speeds, terms, &inputs, leaves, &limits);
+                let bytes = verified(backend, compute)?;
                 let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
                 let result = ShardTree::new(terms, shard.index, &shard.shard, &context.provider, bytes)
                     .map_err(|error| WorkerError::Backend { why: error.to_string(), broken: true })?;
                 if context.config.self_check {
                     self_check(terms, &inputs, &result, shard.index)?;
                 }
-                // A device that has failed may have computed wrongly before anybody saw it.
-                context.backend.verify(mark).map_err(failure)?;
                 context.store.put_result(&shard.shard, result.bytes(), result.hashes())?;
                 lock(&context.roots).insert(shard.shard, result.root());
                 context.noted(context.journal.set_root(&shard.shard, &result.root()));
@@ -470,6 +478,43 @@ pub(crate) mod tests {
             let error = self_test(&Wrong(kernel.id())).unwrap_err();
             assert!(error.to_string().contains(kernel.name()), "{error}");
         }
+    }
+
+    /// A device that fails in its known answers after the last run, and one that fails in a run.
+    #[test]
+    fn nothing_counts_that_a_failing_device_has_computed() {
+        struct Failing {
+            faults: u64,
+            then: ExecError,
+        }
+        impl Backend for Failing {
+            fn name(&self) -> String {
+                "failing".to_owned()
+            }
+
+            fn run(&self, _: u16, _: &[u8], _: &Inputs, _: Range<u64>) -> Result<Vec<u8>, ExecError> {
+                Err(self.then.clone())
+            }
+
+            fn mark(&self) -> u64 {
+                self.faults
+            }
+
+            fn verify(&self, mark: u64) -> Result<(), ExecError> {
+                if mark == 0 { Ok(()) } else { Err(self.then.clone()) }
+            }
+        }
+        let (interrupted, broken) = (ExecError::Interrupted("x".into()), ExecError::Device("x".into()));
+        assert_eq!(verified(&Cpu, || Ok(5)).unwrap(), 5);
+        assert_eq!(verified(&Failing { faults: 0, then: broken.clone() }, || Ok(5)).unwrap(), 5);
+        let of = |then: &ExecError| verified(&Failing { faults: 1, then: then.clone() }, || Ok(5)).unwrap_err();
+        // The first is tried again, the second ends all claims.
+        assert_eq!(of(&interrupted).code(), "device-interrupted");
+        assert!(matches!(of(&broken), WorkerError::Backend { broken: true, .. }));
+        let ran = |then| run(&Failing { faults: 1, then }, &image(), &InputTrees::default(), 0..1).unwrap_err();
+        assert_eq!(ran(interrupted).code(), "device-interrupted");
+        assert!(matches!(ran(broken), WorkerError::Backend { broken: true, .. }));
+        assert!(matches!(ran(ExecError::DeviceMemory(1)), WorkerError::Backend { broken: false, .. }));
     }
 
     #[test]
