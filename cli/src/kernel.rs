@@ -85,7 +85,10 @@ pub fn list(console: &Console) -> Result<()> {
     }
     numbers(&mut rows);
     console.say(rows.to_string());
-    console.say("A: how much less a single cell may cost alone than as a part of all. Limits are the most of any job.");
+    console.say(
+        "A: what share of the work somebody can leave out for each share of the draws that would find it; collateral grows \
+         with it. Limits are the most of any job.",
+    );
     console.document(&json!({ "kernels": documents }))
 }
 

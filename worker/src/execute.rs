@@ -25,6 +25,7 @@ use crate::{
     effort::{Speeds, bytes_of, leaves_of},
     error::{Result, WorkerError},
     events::{ShardRef, What},
+    failing::{failure, verified},
     fetch::blocking,
     journal::Obligation,
 };
@@ -49,24 +50,6 @@ pub(crate) fn run(
         Ok(Err(error)) => Err(failure(error)),
         Err(_) => Err(WorkerError::Backend { broken: true, why: "it panicked".to_owned() }),
     }
-}
-
-/// What a backend's failure is to the worker.
-fn failure(error: ExecError) -> WorkerError {
-    let why = error.to_string();
-    match error {
-        ExecError::Interrupted(_) => WorkerError::Interrupted { why },
-        error => WorkerError::Backend { broken: matches!(error, ExecError::Device(_)), why },
-    }
-}
-
-/// What `compute` gives, where the device that it was computed on has not failed meanwhile and gives its known answers
-/// still: one that fails may have computed wrongly before anybody saw it.
-fn verified<T>(backend: &dyn Backend, compute: impl FnOnce() -> Result<T>) -> Result<T> {
-    let mark = backend.mark();
-    let computed = compute()?;
-    backend.verify(mark).map_err(failure)?;
-    Ok(computed)
 }
 
 /// One cell by the reference, from the earlier leaves of `result` that it reads, right or wrong: what the judge would make
@@ -478,43 +461,6 @@ pub(crate) mod tests {
             let error = self_test(&Wrong(kernel.id())).unwrap_err();
             assert!(error.to_string().contains(kernel.name()), "{error}");
         }
-    }
-
-    /// A device that fails in its known answers after the last run, and one that fails in a run.
-    #[test]
-    fn nothing_counts_that_a_failing_device_has_computed() {
-        struct Failing {
-            faults: u64,
-            then: ExecError,
-        }
-        impl Backend for Failing {
-            fn name(&self) -> String {
-                "failing".to_owned()
-            }
-
-            fn run(&self, _: u16, _: &[u8], _: &Inputs, _: Range<u64>) -> Result<Vec<u8>, ExecError> {
-                Err(self.then.clone())
-            }
-
-            fn mark(&self) -> u64 {
-                self.faults
-            }
-
-            fn verify(&self, mark: u64) -> Result<(), ExecError> {
-                if mark == 0 { Ok(()) } else { Err(self.then.clone()) }
-            }
-        }
-        let (interrupted, broken) = (ExecError::Interrupted("x".into()), ExecError::Device("x".into()));
-        assert_eq!(verified(&Cpu, || Ok(5)).unwrap(), 5);
-        assert_eq!(verified(&Failing { faults: 0, then: broken.clone() }, || Ok(5)).unwrap(), 5);
-        let of = |then: &ExecError| verified(&Failing { faults: 1, then: then.clone() }, || Ok(5)).unwrap_err();
-        // The first is tried again, the second ends all claims.
-        assert_eq!(of(&interrupted).code(), "device-interrupted");
-        assert!(matches!(of(&broken), WorkerError::Backend { broken: true, .. }));
-        let ran = |then| run(&Failing { faults: 1, then }, &image(), &InputTrees::default(), 0..1).unwrap_err();
-        assert_eq!(ran(interrupted).code(), "device-interrupted");
-        assert!(matches!(ran(broken), WorkerError::Backend { broken: true, .. }));
-        assert!(matches!(ran(ExecError::DeviceMemory(1)), WorkerError::Backend { broken: false, .. }));
     }
 
     #[test]
