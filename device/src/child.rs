@@ -111,17 +111,21 @@ struct Desk {
 }
 
 impl Desk {
-    fn send(&self, frame: io::Result<Frame>) {
+    fn write(&self, write: impl FnOnce(&mut File) -> io::Result<()>) {
         let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
-        if frame.and_then(|frame| frame.write(&mut *output)).is_err() {
+        if write(&mut output).is_err() {
             end_now();
         }
-        drop(output);
-        self.progressed();
     }
 
     fn say(&self, reply: &Reply) {
-        self.send(Frame::of(reply));
+        self.write(|output| Frame::of(reply)?.write(output));
+        self.progressed();
+    }
+
+    fn data(&self, bytes: &[u8]) {
+        self.write(|output| Frame::write_data(output, bytes));
+        self.progressed();
     }
 
     fn progressed(&self) {
@@ -158,13 +162,9 @@ impl Desk {
     fn beat(&self, every: Duration) -> ! {
         loop {
             let progress = self.progress.load(Ordering::Relaxed);
-            let frame = Frame::of(&Reply::Beat { progress, doing: self.doing() });
-            let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+            let beat = Reply::Beat { progress, doing: self.doing() };
             // A sign of life is no progress.
-            if frame.and_then(|frame| frame.write(&mut *output)).is_err() {
-                end_now();
-            }
-            drop(output);
+            self.write(|output| Frame::of(&beat)?.write(output));
             thread::sleep(every);
         }
     }
@@ -383,7 +383,7 @@ fn send(desk: &Desk, id: u64, piece: &Piece) {
     desk.does(Doing::Sending);
     desk.say(&Reply::Result { id, bytes: piece.bytes.len() as u64, nodes: piece.nodes.len() as u64 });
     for bytes in piece.bytes.chunks(MAX_DATA).chain(piece.nodes.as_flattened().chunks(MAX_DATA)) {
-        desk.send(Ok(Frame::Data(bytes.to_vec())));
+        desk.data(bytes);
     }
     desk.answer(&Reply::Done { id });
 }

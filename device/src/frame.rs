@@ -160,16 +160,18 @@ impl Frame {
     /// # Errors
     /// The system's, or more bytes than a frame of this kind may have.
     pub fn write(&self, to: &mut impl Write) -> io::Result<()> {
-        let (kind, bytes, most) = match self {
-            Self::Message(bytes) => (MESSAGE, bytes, MAX_MESSAGE),
-            Self::Data(bytes) => (DATA, bytes, MAX_DATA),
-        };
-        let length = u32::try_from(bytes.len()).ok().filter(|_| bytes.len() <= most);
-        let length = length.ok_or_else(|| io::Error::other("a frame longer than is allowed"))?;
-        to.write_all(&[kind])?;
-        to.write_all(&length.to_le_bytes())?;
-        to.write_all(bytes)?;
-        to.flush()
+        match self {
+            Self::Message(bytes) => write(to, MESSAGE, bytes, MAX_MESSAGE),
+            Self::Data(bytes) => Self::write_data(to, bytes),
+        }
+    }
+
+    /// Writes a frame of these data.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn write_data(to: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+        write(to, DATA, bytes, MAX_DATA)
     }
 
     /// The frame of a message.
@@ -190,6 +192,14 @@ impl Frame {
             Self::Data(_) => Err(WireError::Message("data where a message has to be".to_owned())),
         }
     }
+}
+
+fn write(to: &mut impl Write, kind: u8, bytes: &[u8], most: usize) -> io::Result<()> {
+    let length = u32::try_from(bytes.len()).ok().filter(|_| bytes.len() <= most);
+    let [a, b, c, d] = length.ok_or_else(|| io::Error::other("a frame longer than is allowed"))?.to_le_bytes();
+    to.write_all(&[kind, a, b, c, d])?;
+    to.write_all(bytes)?;
+    to.flush()
 }
 
 /// The first bytes of something: none at all is the end.
@@ -251,6 +261,23 @@ mod tests {
         let Frame::Message(mut bytes) = Frame::of(&Order::List).unwrap() else { unreachable!() };
         bytes.push(0);
         assert!(Frame::Message(bytes).message::<Order>().is_err());
+    }
+
+    /// Whatever comes is a frame or an error, and a message or an error.
+    #[test]
+    fn noise_is_never_more_than_an_error() {
+        let noise = assay_kernels::handling::noise(1 << 16, 11);
+        for start in 0..2_000 {
+            let mut bytes = noise[start + 600..][..64].to_vec();
+            // Half of them with a head that a frame may have.
+            if start % 2 == 0 {
+                bytes[..5].copy_from_slice(&[MESSAGE, (start % 59) as u8, 0, 0, 0]);
+            }
+            if let Ok(frame) = Frame::read(&mut bytes.as_slice()) {
+                drop((frame.message::<Order>(), frame.message::<crate::message::Reply>()));
+            }
+            assert!(Greeting::read(&mut bytes.as_slice()).is_err());
+        }
     }
 
     #[test]

@@ -37,7 +37,8 @@ impl Default for Limits {
             max_backoff: Duration::from_secs(60),
             max_faults: 5,
             window: Duration::from_secs(3_600),
-            cache_bytes: 8 << 30,
+            // What a worker takes at most for a job, and the known answers beside it.
+            cache_bytes: (4 << 30) | (256 << 20),
         }
     }
 }

@@ -190,6 +190,7 @@ impl Process {
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err("it has no pipes".to_owned());
         };
+        widen(&stdin, &stdout);
         let now = Instant::now();
         let state = State {
             outbox: VecDeque::new(),
@@ -375,6 +376,18 @@ impl Process {
         Ok(())
     }
 }
+
+/// Pipes that hold a whole frame: fewer turns of writer and reader. Where the system refuses, they stay as they are.
+#[cfg(target_os = "linux")]
+fn widen(stdin: &ChildStdin, stdout: &ChildStdout) {
+    let widened = rustix::pipe::fcntl_setpipe_size(stdin, MAX_DATA);
+    if let Err(error) = widened.and_then(|_| rustix::pipe::fcntl_setpipe_size(stdout, MAX_DATA)) {
+        tracing::debug!("pipes stay narrow: {error}");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn widen(_: &ChildStdin, _: &ChildStdout) {}
 
 /// Takes what the process says. Ends with it.
 fn reader(shared: &Shared, stdout: ChildStdout) {
