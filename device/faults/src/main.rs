@@ -226,12 +226,13 @@ fn main() -> ExitCode {
         "other-length" => {
             until_the_first_run(|id| say(&mut stdout(), &Reply::Result { id, bytes: u64::MAX, nodes: 0 }))
         }
-        "flood" => until_the_first_run(|id| {
-            say(&mut stdout(), &Reply::Failed { id, why: assay_device::message::Failure::DeviceMemory(1) });
+        "flood" => {
+            Greeting::ours().write(&mut stdout()).unwrap();
+            say(&mut stdout(), &Reply::Opened { name: "flood".to_owned() });
             loop {
                 Frame::Data(vec![0; MAX_DATA]).write(&mut stdout()).unwrap();
             }
-        }),
+        }
         _ => return serve(&Faulty { fault, once, runs: AtomicU64::new(0) }).into(),
     }
     ExitCode::SUCCESS
