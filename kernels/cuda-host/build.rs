@@ -1,6 +1,6 @@
 //! Compiles each kernel's host.cpp, which includes the real .cu text, with the shim force-included.
 
-const KERNELS: [&str; 4] = ["escape_time", "gemm_i8", "search", "mlp_i8"];
+const KERNELS: [&str; 5] = ["escape_time", "gemm_i8", "search", "mlp_i8", "align"];
 
 fn main() {
     println!("cargo:rerun-if-changed=shim");

@@ -2,7 +2,7 @@
 
 use crate::abi::{Describe, Geometry, Request, VerifierError};
 use crate::kernel::{Kernel, Read, cell_of, step_of};
-use crate::{escape_time::EscapeTime, gemm_i8::GemmI8, mlp_i8::MlpI8, search::Search};
+use crate::{align::Align, escape_time::EscapeTime, gemm_i8::GemmI8, mlp_i8::MlpI8, search::Search};
 
 macro_rules! registry {
     ($($kernel:ident),* $(,)?) => {
@@ -140,6 +140,7 @@ registry! {
     GemmI8,
     Search,
     MlpI8,
+    Align,
 }
 
 /// See [`AnyKernel::describe`].

@@ -2,9 +2,11 @@
 //!
 //! Nothing but tests depends on this crate, so whoever uses the kernels compiles no C++.
 
+mod align;
 mod mlp;
 mod search;
 
+pub use align::{Pairs as AlignPairs, align_pairs};
 pub use mlp::{Layer as MlpLayer, mlp_i8_largest, mlp_i8_layer};
 pub use search::search;
 
