@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::result::{self, Best};
 use super::tile::{TILE_COLUMNS, TILE_ROWS};
-use super::{Align, Matrix, Params, SEPARATOR, SYMBOLS, Scoring};
+use super::{Align, CODE, Matrix, Params, SEPARATOR, Scoring};
 use crate::abi::ParamError;
 use crate::handling::{Fact, Format, Handling, Part, Trial, doubled, noise};
 use crate::kernel::Kernel;
@@ -16,7 +16,7 @@ pub(super) fn random(params: Params, seed: u64) -> Option<Trial> {
     let input = |chunks: u64, seed: u64| noise(chunks.saturating_mul(CHUNK_BYTES as u64), seed);
     let (queries, rows) = (input(queries, seed), input(rows, !seed));
     let row_bytes = usize::try_from(params.row_bytes()).ok()?;
-    let is_separator = |symbol: &u8| symbol % SYMBOLS as u8 == SEPARATOR;
+    let is_separator = |symbol: &u8| symbol & CODE == SEPARATOR;
     let runs = |row: &[u8]| row.split(is_separator).filter(|run| !run.is_empty()).count();
     let records = rows.chunks_exact(row_bytes).take(params.rows as usize).map(runs).sum::<usize>();
     let params = Params { records: u32::try_from(records).ok()?, ..params };

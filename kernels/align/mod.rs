@@ -14,7 +14,8 @@ pub mod tile;
 
 pub use params::{Class, MAX_CLASSES, MAX_JOB_TILES, MAX_TILES, PARAMS_BYTES, Params, Place, STAGE_TILES};
 pub use scoring::{
-    AMINO_ACIDS, ANY_NUCLEOTIDE, BLOSUM62, MAX_STEP, Matrix, NEVER, NUCLEOTIDES, SEPARATOR, SYMBOLS, Scoring, Table,
+    AMINO_ACIDS, ANY_NUCLEOTIDE, BLOSUM62, CODE, MAX_STEP, Matrix, NEVER, NUCLEOTIDES, SEPARATOR, SYMBOLS, Scoring,
+    Table,
 };
 
 use crate::abi::{ABI, AbiError, CostClass, Describe, Geometry, ParamError, Request, SOURCE_LEAVES};
@@ -39,6 +40,12 @@ mod sweep;
 
 /// Transactions that an answer takes at most: counted in [`answer`] for the largest job.
 const ANSWER_TRANSACTIONS: u16 = 16;
+/// Bytes of a chunk.
+const CHUNK: u64 = CHUNK_BYTES as u64;
+/// Bytes that a cell reads at most: a chunk of each input and two tiles.
+const EVIDENCE_BYTES: u32 = 2 * (CHUNK_BYTES as u32 + TILE_BYTES as u32);
+
+const _: () = assert!(STAGE_TILES == 6, "A is stated for so many");
 
 /// The kernel.
 #[derive(Clone, Copy, Debug)]
@@ -63,14 +70,13 @@ impl Kernel for Align {
             kernel: Self::ID,
             max_cost_classes: MAX_CLASSES as u16,
             // A wrong tile among the six of its stage may make all of its pair's later ones cheap.
-            amplification_bps: 10_000 * STAGE_TILES as u32,
+            amplification_bps: 60_000,
             cell_bytes_max: TILE_BYTES as u32,
             leaf_bytes_max: TILE_BYTES as u32,
             cell_cu_max: 350_000,
             answer_transactions: ANSWER_TRANSACTIONS,
             reserved: 0,
-            // A chunk of each input and two tiles.
-            evidence_bytes_max: 2 * (CHUNK_BYTES as u32 + TILE_BYTES as u32),
+            evidence_bytes_max: EVIDENCE_BYTES,
             name: Describe::pad_name(Self::NAME),
             version: 1,
         }
@@ -94,7 +100,7 @@ impl Kernel for Align {
         }
         geometry.shard_align = params.shard_align();
         let (queries, rows) = params.input_chunks();
-        let bytes_of = |chunks: u64| chunks.wrapping_mul(CHUNK_BYTES as u64);
+        let bytes_of = |chunks: u64| chunks.wrapping_mul(CHUNK);
         geometry.input_bytes = [bytes_of(queries), bytes_of(rows), 0, 0];
         (geometry.answer_transactions, geometry.evidence_kib) = answer(params);
         Ok(geometry)
@@ -103,7 +109,7 @@ impl Kernel for Align {
     fn reads(params: &Params, leaf: u64, cell: u32, out: &mut dyn FnMut(Read)) {
         let Some(place) = params.locate(leaf).filter(|_| cell == 0) else { return };
         let (query, row) = params.symbols(place);
-        let chunk = |source: u8, byte: u64| Read { source, start: byte / CHUNK_BYTES as u64, count: 1 };
+        let chunk = |source: u8, byte: u64| Read { source, start: byte / CHUNK, count: 1 };
         out(chunk(0, query));
         out(chunk(1, row));
         let (left, above) = params.neighbours(place);
@@ -136,7 +142,6 @@ impl Kernel for Align {
 
 /// The `N` symbols from byte `byte` of an input on.
 fn symbols<'a, const N: usize>(request: &Request<'a>, source: u8, byte: u64) -> Result<&'a [u8; N], AbiError> {
-    const CHUNK: u64 = CHUNK_BYTES as u64;
     let bytes = request.read(source, byte / CHUNK, byte % CHUNK, N)?;
     bytes.first_chunk().ok_or(AbiError::MissingOpening)
 }
@@ -149,12 +154,12 @@ fn answer(params: &Params) -> (u16, u16) {
     let path = |leaves: u64| u64::from(64u32.saturating_sub(leaves.leading_zeros())).saturating_mul(NODE);
     let (queries, rows) = params.input_chunks();
     let leaf = (TILE_BYTES as u64).saturating_add(path(params.pairs().saturating_mul(params.tiles())));
-    let chunks = (2 * CHUNK_BYTES as u64).saturating_add(path(queries)).saturating_add(path(rows));
+    let chunks = (2 * CHUNK).saturating_add(path(queries)).saturating_add(path(rows));
     let read = if params.tiles() == 1 { 0u64 } else { 2 };
     let all = chunks.saturating_add(leaf.saturating_mul(read.saturating_add(1)));
     // One more makes the account, one judges.
     let transactions = all.div_ceil(PIECE).saturating_add(2);
-    let bytes = (2 * CHUNK_BYTES as u64).saturating_add(read.saturating_mul(TILE_BYTES as u64));
+    let bytes = (2 * CHUNK).saturating_add(read.saturating_mul(TILE_BYTES as u64));
     (
         u16::try_from(transactions).unwrap_or(u16::MAX).min(ANSWER_TRANSACTIONS),
         u16::try_from(bytes.div_ceil(1_024)).unwrap_or(u16::MAX),

@@ -2,7 +2,7 @@
 
 use super::import::Record;
 use super::tile::{TILE_BYTES, Tile};
-use super::{Params, Place, SYMBOLS, Scoring};
+use super::{CODE, Params, Place, SYMBOLS, Scoring};
 
 /// The best local alignment of a query with a sequence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -159,8 +159,8 @@ pub fn local(scoring: &Scoring, query: &[u8], target: &[u8]) -> (Best, u32) {
     for (j, target) in (0u32..).zip(target) {
         let (mut diagonal, mut above, mut f) = (0, 0i64, i64::MIN / 2);
         for ((i, query), (h, e)) in (0u32..).zip(query).zip(&mut before) {
-            let row = table.get(usize::from(target % SYMBOLS as u8));
-            let score = row.and_then(|row| row.get(usize::from(query % SYMBOLS as u8))).copied().unwrap_or(0);
+            let row = table.get(usize::from(target & CODE));
+            let score = row.and_then(|row| row.get(usize::from(query & CODE))).copied().unwrap_or(0);
             *e = e.saturating_sub(extend).max(h.saturating_sub(open));
             f = f.saturating_sub(extend).max(above.saturating_sub(open));
             above = i64::from(score).saturating_add(diagonal).max(*e).max(f).max(0);

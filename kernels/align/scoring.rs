@@ -2,8 +2,10 @@
 
 use crate::abi::ParamError;
 
-/// Codes of symbols: five bits of a byte, whatever its others are.
+/// Codes of symbols.
 pub const SYMBOLS: usize = 32;
+/// The bits of a byte that are a symbol's code, whatever its others are.
+pub const CODE: u8 = 0x1f;
 /// What parts the sequences of a database row from each other, and fills up rows of both inputs.
 pub const SEPARATOR: u8 = 31;
 /// Score of a symbol that has no meaning, against any: no alignment gains by it.

@@ -1,10 +1,10 @@
-//! One query against as many database rows as a vector has lanes, column by column, each from the query's first symbol to
+//! One query against as many database rows as a vector has lanes, a few columns at a time, from the query's first symbol to
 //! its last; what the tiles say is taken down at their edges.
 
 use bytemuck::Zeroable;
 
 use super::lanes::{Exact, MOST, Narrow, Vector};
-use super::scoring::{SEPARATOR, SYMBOLS, Scoring, Table};
+use super::scoring::{CODE, SEPARATOR, SYMBOLS, Scoring, Table};
 use super::tile::{DIGEST_FACTOR, RESET, TILE_COLUMNS, TILE_ROWS, Tile};
 
 /// Tiles of a query with some rows.
@@ -110,7 +110,7 @@ struct State<V> {
 #[inline(always)]
 fn sweep<V: Vector>(job: &Job, sink: Sink) -> bool {
     let query: Vec<u8> =
-        job.query.iter().take(job.down.saturating_mul(TILE_ROWS)).map(|symbol| symbol % SYMBOLS as u8).collect();
+        job.query.iter().take(job.down.saturating_mul(TILE_ROWS)).map(|symbol| symbol & CODE).collect();
     let zero = V::all(0);
     let mut state = State {
         h: vec![zero; query.len()],
@@ -129,17 +129,20 @@ fn sweep<V: Vector>(job: &Job, sink: Sink) -> bool {
     for right in 0..job.right {
         let columns = columns(job, right);
         state.digest.fill([0; MOST]);
-        for (j, column) in columns.iter().enumerate() {
-            let codes = V::codes(column);
-            let mut profile = [zero; SYMBOLS];
-            for ((to, row), used) in profile.iter_mut().zip(&rows).zip(used) {
-                if used {
-                    *to = V::scores(row, codes);
+        for (number, some) in columns.as_chunks::<ABREAST>().0.iter().enumerate() {
+            let j = number.saturating_mul(ABREAST);
+            let mut profile = [[zero; ABREAST]; SYMBOLS];
+            let mut ahead = [V::all(i16::from(job.scoring.extend)); ABREAST];
+            for (k, column) in some.iter().enumerate() {
+                let codes = V::codes(column);
+                for ((to, row), used) in profile.iter_mut().zip(&rows).zip(used) {
+                    if used {
+                        to[k] = V::scores(row, codes);
+                    }
                 }
-            }
-            let mut ahead = V::all(i16::from(job.scoring.extend));
-            if let Some(next) = columns.get(j.saturating_add(1)) {
-                ahead = V::costs(V::codes(next), ahead);
+                if let Some(next) = columns.get(j.saturating_add(k).saturating_add(1)) {
+                    ahead[k] = V::costs(V::codes(next), ahead[k]);
+                }
             }
             walk(job.scoring, &mut state, &query, &profile, ahead, j);
         }
@@ -154,46 +157,59 @@ fn sweep<V: Vector>(job: &Job, sink: Sink) -> bool {
     !state.largest.is_full()
 }
 
-/// A column, down the whole query.
+/// Columns that go down the query together: what is known of a row is read and written once for them.
+const ABREAST: usize = 2;
+
+/// Some columns, from `column` on, down the whole query.
 #[inline(always)]
 fn walk<V: Vector>(
     scoring: &Scoring,
     state: &mut State<V>,
     query: &[u8],
-    profile: &[V; SYMBOLS],
-    ahead: V,
+    profile: &[[V; ABREAST]; SYMBOLS],
+    ahead: [V; ABREAST],
     column: usize,
 ) {
     let (first, extend) = (V::all(i16::from(scoring.first())), V::all(i16::from(scoring.extend)));
-    let (mut diagonal, mut f, mut c) = (V::all(0), V::all(0), V::all(0));
+    let zeros = [V::all(0); ABREAST];
+    let (mut diagonal, mut f, mut c) = (zeros, zeros, zeros);
     let tiles = state.h.chunks_mut(TILE_ROWS).zip(state.e.chunks_mut(TILE_ROWS)).zip(query.chunks(TILE_ROWS));
     for (((h, e), query), (bottom, digest)) in tiles.zip(state.bottom.iter_mut().zip(&mut state.digest)) {
-        let (mut sum, mut last) = (V::all(0), V::all(0));
+        let (mut sum, mut last) = (zeros, zeros);
         for ((h, e), symbol) in h.iter_mut().zip(e).zip(query) {
-            let score = profile[usize::from(symbol % SYMBOLS as u8)];
-            let value = diagonal.sum(score).max(*e).max(f);
-            (diagonal, *h, last) = (*h, value, value);
-            sum = sum.wrapping_sum(value);
-            c = c.max(value);
-            let opened = value.less(first);
-            *e = e.max(opened).less(ahead);
-            f = f.max(opened).less(extend);
+            let scores = &profile[usize::from(symbol & CODE)];
+            // H at the left, and E.
+            let (mut before, mut gap) = (*h, *e);
+            for k in 0..ABREAST {
+                let value = diagonal[k].sum(scores[k]).max(gap).max(f[k]);
+                (diagonal[k], before, last[k]) = (before, value, value);
+                sum[k] = sum[k].wrapping_sum(value);
+                c[k] = c[k].max(value);
+                let opened = value.less(first);
+                gap = gap.max(opened).less(ahead[k]);
+                f[k] = f[k].max(opened).less(extend);
+            }
+            (*h, *e) = (before, gap);
         }
-        if let Some(bottom) = bottom.get_mut(column) {
-            *bottom = Bottom { h: last, f, c };
-        }
-        for (digest, sum) in digest.iter_mut().zip(sum.values()) {
-            *digest = digest.wrapping_mul(DIGEST_FACTOR).wrapping_add(u32::from(sum as u16));
+        for k in 0..ABREAST {
+            if let Some(bottom) = bottom.get_mut(column.saturating_add(k)) {
+                *bottom = Bottom { h: last[k], f: f[k], c: c[k] };
+            }
+            for (digest, sum) in digest.iter_mut().zip(sum[k].values()) {
+                *digest = digest.wrapping_mul(DIGEST_FACTOR).wrapping_add(u32::from(sum as u16));
+            }
         }
     }
-    state.largest = state.largest.max(c);
+    for c in c {
+        state.largest = state.largest.max(c);
+    }
 }
 
 /// The symbols of a column, row by row; separators where there is none.
 fn column(job: &Job, at: usize) -> [u8; MOST] {
     let mut column = [SEPARATOR; MOST];
     for (to, row) in column.iter_mut().zip(job.rows) {
-        *to = row.get(at).map_or(SEPARATOR, |symbol| symbol % SYMBOLS as u8);
+        *to = row.get(at).map_or(SEPARATOR, |symbol| symbol & CODE);
     }
     column
 }
@@ -204,7 +220,7 @@ fn columns(job: &Job, right: usize) -> [[u8; MOST]; TILE_COLUMNS] {
     for (lane, row) in job.rows.iter().enumerate().take(MOST) {
         let symbols = row.iter().skip(right.saturating_mul(TILE_COLUMNS));
         for (column, symbol) in columns.iter_mut().zip(symbols) {
-            column[lane] = symbol % SYMBOLS as u8;
+            column[lane] = symbol & CODE;
         }
     }
     columns
@@ -290,11 +306,12 @@ fn transpose<const N: usize>(
 /// Eight by eight bytes, turned about their diagonal.
 #[inline(always)]
 fn turn(mut lines: [u64; 8]) -> [u64; 8] {
-    for (distance, mask) in [(4, 0xffff_ffffu64), (2, 0x0000_ffff_0000_ffff), (1, 0x00ff_00ff_00ff_00ff)] {
+    for (distance, bits, mask) in
+        [(4, 32, 0xffff_ffffu64), (2, 16, 0x0000_ffff_0000_ffff), (1, 8, 0x00ff_00ff_00ff_00ff)]
+    {
         for index in 0..8usize {
             if index & distance == 0 {
                 let (a, b) = (lines[index], lines[index | distance]);
-                let bits = distance as u32 * 8;
                 lines[index] = (a & mask) | ((b & mask) << bits);
                 lines[index | distance] = ((a >> bits) & mask) | (b & !mask);
             }

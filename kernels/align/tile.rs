@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::scoring::{SEPARATOR, SYMBOLS, Scoring, Table};
+use super::scoring::{CODE, SEPARATOR, SYMBOLS, Scoring, Table};
 
 /// Symbols of a query along a tile.
 pub const TILE_ROWS: usize = 64;
@@ -105,7 +105,7 @@ pub fn compute(
     let (mut last_h, mut last_c) = (0, 0);
     let mut digest = 0u32;
     for (j, target) in target.iter().enumerate() {
-        let code = target % SYMBOLS as u8;
+        let code = target & CODE;
         let (mut top, mut f, mut c) = (0, 0, 0);
         if let Some(above) = above {
             above_h = next(above_h, at(&above.bottom_h, j));
@@ -193,7 +193,7 @@ impl Column {
         e: &mut [i64; TILE_ROWS],
     ) {
         for ((h, e), query) in h.iter_mut().zip(e).zip(query) {
-            let score = scores[usize::from(query % SYMBOLS as u8)];
+            let score = scores[usize::from(query & CODE)];
             let mut value = self.diagonal.wrapping_add(i64::from(score));
             value = value.max(*e).max(self.f);
             self.diagonal = *h;

@@ -220,7 +220,7 @@ fn sequences_are_cut_into_few_tiles() {
     assert_eq!(shape(params(&[65], &[129], 1).unwrap()), (2, 2, 1, 1));
     // 127 and a separator fill a tile; what ends a row needs none.
     assert_eq!(shape(params(&[10], &[127, 128, 127, 128], 1).unwrap()), (1, 1, 4, 1));
-    assert_eq!(shape(params(&[10], &[127, 129, 127, 129], 1).unwrap()), (1, 3, 2, 1));
+    assert_eq!(shape(params(&[10], &[127, 129, 127, 129], 1).unwrap()), (1, 5, 1, 1));
     assert_eq!(shape(params(&[10], &[128, 128], 2).unwrap()), (1, 1, 2, 1));
     // Average proteins: rows of several, five shards of three stages each.
     let many: Vec<usize> = (0..400).map(|i| 50 + i * 7 % 600).collect();

@@ -7,7 +7,7 @@ use crate::align::handling::random;
 use crate::align::import::Record;
 use crate::align::sweep::{self, Way};
 use crate::align::tile::TILE_BYTES;
-use crate::align::{Align, Matrix, Params, SEPARATOR, SYMBOLS, Scoring, cpu, result};
+use crate::align::{Align, CODE, Matrix, Params, SEPARATOR, Scoring, cpu, result};
 use crate::executor::{Backend, Cpu, Inputs, reference_job, reference_leaf};
 use crate::handling::Trial;
 use crate::kernel::Kernel;
@@ -41,7 +41,7 @@ fn reference(trial: &Trial) -> Vec<u8> {
 /// Symbols of which many are alike, with separators now and then.
 fn alike(trial: &mut Trial, mask: u8) {
     for byte in trial.inputs.iter_mut().flatten() {
-        if *byte % SYMBOLS as u8 != SEPARATOR || *byte < 0x80 {
+        if *byte & CODE != SEPARATOR || *byte < 0x80 {
             *byte &= mask;
         }
     }
@@ -55,7 +55,7 @@ fn check_scores(trial: &Trial, leaves: &[u8]) -> u32 {
     let mut expected = Vec::new();
     for query in queries.chunks(params.query_bytes() as usize).take(params.queries as usize) {
         for row in rows.chunks(params.row_bytes() as usize) {
-            for target in row.split(|symbol| symbol % SYMBOLS as u8 == SEPARATOR).filter(|run| !run.is_empty()) {
+            for target in row.split(|symbol| symbol & CODE == SEPARATOR).filter(|run| !run.is_empty()) {
                 expected.push(result::local(&params.scoring, query, target).0);
             }
         }
