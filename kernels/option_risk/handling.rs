@@ -10,6 +10,9 @@ use crate::handling::{Fact, Format, Handling, Part, Trial, doubled, noise};
 use crate::kernel::Kernel;
 use crate::merkle::CHUNK_BYTES;
 
+/// Measured: a path of one step takes as long as if it had this much more work.
+const PATH_WORK: u64 = 500;
+
 impl OptionRisk {
     fn is_whole(params: &Params, result: &[u8]) -> bool {
         params.cells.checked_mul(u64::from(params.cell_bytes())) == Some(result.len() as u64)
@@ -23,9 +26,11 @@ fn random(params: Params, seed: u64) -> Trial {
 }
 
 impl Handling for OptionRisk {
-    /// Compute units that the chain would need: they count what there is to do.
+    /// Compute units that the chain would need for the paths, and what a path costs an executor besides.
     fn work_of_cost_one(&self, params: &[u8]) -> Result<u64, ParamError> {
-        Ok(Self::parse(params)?.units())
+        let params = Self::parse(params)?;
+        let path = params.path_units().saturating_add(PATH_WORK);
+        Ok(path.saturating_mul(u64::from(params.paths)))
     }
 
     fn trial(&self, size: u32) -> Option<Trial> {
