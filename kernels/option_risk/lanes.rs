@@ -4,9 +4,11 @@ use super::Params;
 use super::model::{AVERAGE, BARRIER, CALL, DOWN, FORWARD, IN, Model, PRICE_BITS, PUT, Position, WEIGHT_BITS};
 use super::params::{AVERAGES, MAX_ASSETS, MAX_POSITIONS};
 use super::path::mix;
-use super::pieces::{PER_OCTAVE, PIECES, POWERS};
+use super::pieces::{PER_OCTAVE, PIECES, POWERS, Piece};
 use super::random::{LOG_RANGE, M, ROUNDS, T_BITS, W};
 
+/// The table in one place.
+static TABLE: [Piece; PIECES.len()] = PIECES;
 /// Paths at a time.
 pub const LANES: usize = 16;
 
@@ -209,7 +211,7 @@ fn cubics(indices: &Lanes<u32>, t: &Lanes<u32>) -> Lanes<i32> {
     let mut c = [[0i32; LANES]; 4];
     for lane in 0..LANES {
         // At most 287.
-        let piece = PIECES.get(indices[lane] as usize).copied().unwrap_or_default();
+        let piece = TABLE.get(indices[lane] as usize).copied().unwrap_or_default();
         for (to, from) in c.iter_mut().zip(piece) {
             to[lane] = from;
         }
