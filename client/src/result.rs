@@ -186,27 +186,17 @@ pub trait CommittedResult: Send + Sync {
     /// What the provider commits.
     fn root(&self) -> Hash;
 
-    /// Bytes of a job-wide leaf, as they are now.
-    ///
-    /// # Errors
-    /// [`ClientError::UnexpectedAccount`] where the shard has no such leaf, [`ClientError::ResultUnreadable`].
-    fn leaf_bytes(&self, leaf: u64) -> Result<Vec<u8>, ClientError>;
-
     /// Bytes of a job-wide leaf and its path, from the leaf upwards, which lead to the root.
     ///
     /// # Errors
-    /// As [`leaf_bytes`](Self::leaf_bytes), and [`ClientError::ResultChanged`] where the bytes around it are not those
-    /// of which the tree was made.
+    /// [`ClientError::UnexpectedAccount`] where the shard has no such leaf, [`ClientError::ResultUnreadable`],
+    /// [`ClientError::ResultChanged`] where the bytes around it are not those of which the tree was made.
     fn open(&self, leaf: u64) -> Result<(Vec<u8>, Vec<Hash>), ClientError>;
 }
 
 impl<T: CommittedResult + ?Sized> CommittedResult for Arc<T> {
     fn root(&self) -> Hash {
         (**self).root()
-    }
-
-    fn leaf_bytes(&self, leaf: u64) -> Result<Vec<u8>, ClientError> {
-        (**self).leaf_bytes(leaf)
     }
 
     fn open(&self, leaf: u64) -> Result<(Vec<u8>, Vec<Hash>), ClientError> {
@@ -318,12 +308,6 @@ impl<S: Source + Send + Sync> CommittedResult for ShardTree<S> {
         self.crown.root()
     }
 
-    fn leaf_bytes(&self, leaf: u64) -> Result<Vec<u8>, ClientError> {
-        let mut buffer = Vec::new();
-        let place = self.place(leaf..leaf.saturating_add(1))?;
-        self.source.read(place, &mut buffer).map(<[u8]>::to_vec).map_err(|error| unreadable(&error))
-    }
-
     fn open(&self, leaf: u64) -> Result<(Vec<u8>, Vec<Hash>), ClientError> {
         let own = self.place(leaf..leaf.saturating_add(1))?;
         let first = self.layout.leaves.start;
@@ -417,14 +401,13 @@ mod tests {
                 let opened = file.open(leaf).unwrap();
                 assert_eq!(opened, memory.open(leaf).unwrap());
                 assert_eq!((opened.0.as_slice(), memory.leaf(leaf)), (own, Some(own)));
-                assert_eq!(file.leaf_bytes(leaf).unwrap(), own);
                 assert!(verify_leaf(&hash, leaf - leaves.start, size, &opened.1, &file.root()));
             }
             let tree = Tree::from_leaf_hashes(hashes.clone());
             assert_eq!((file.root(), memory.root(), memory.hashes()), (tree.root(), tree.root(), hashes));
             assert!(file.nodes() <= 2 * size.div_ceil(256) + 41);
             for leaf in [leaves.start.wrapping_sub(1), leaves.end, u64::MAX] {
-                assert!(file.open(leaf).is_err() && file.leaf_bytes(leaf).is_err() && memory.leaf(leaf).is_none());
+                assert!(file.open(leaf).is_err() && memory.open(leaf).is_err() && memory.leaf(leaf).is_none());
             }
         }
     }

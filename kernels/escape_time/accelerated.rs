@@ -14,6 +14,8 @@ const LEAF_BYTES: usize = PIXELS_PER_LEAF as usize * PIXEL_BYTES as usize;
 const LAUNCH_PIXELS: u64 = 1 << 21;
 /// Bytes of results of one launch.
 const LAUNCH_BYTES: usize = LAUNCH_PIXELS as usize * PIXEL_BYTES as usize;
+// Tiles are whole leaves: then the card hashes them.
+const _: () = assert!(LAUNCH_BYTES.is_multiple_of(LEAF_BYTES));
 /// Threads of a block.
 const BLOCK: u32 = 256;
 
@@ -59,13 +61,14 @@ impl Accelerated for EscapeTime {
         let params = Self::parse(params)?;
         let function = gpu.function(Self::ID, "escape_time")?;
         let pixels = pixels(&params, &leaves);
-        let mut buffer = gpu.zeros(out.len().min(LAUNCH_BYTES))?;
-        for (piece, bytes) in out.chunks_mut(buffer.len().max(1)).enumerate() {
-            let first = pixels.start.saturating_add((piece as u64).saturating_mul(LAUNCH_PIXELS));
-            let count = bytes.as_chunks::<{ PIXEL_BYTES as usize }>().0.len() as u32;
+        let mut tiles = gpu.tiles(out, LAUNCH_BYTES)?;
+        while let Some(tile) = tiles.upcoming() {
+            let before = |byte: usize| byte.checked_div(PIXEL_BYTES as usize).unwrap_or(0) as u64;
+            let first = pixels.start.saturating_add(before(tile.start));
+            let count = before(tile.len()) as u32;
             let mut launch = gpu.launch(&function);
             launch
-                .bytes_mut(&mut buffer)
+                .bytes_mut(tiles.buffer()?)
                 .value(&first)
                 .value(&count)
                 .value(&params.width)
@@ -76,8 +79,8 @@ impl Accelerated for EscapeTime {
             // SAFETY: the arguments are those of escape_time.cu in order and type; it writes the first `count`
             // pixels of the buffer, which holds at least that many.
             unsafe { launch.run((count.div_ceil(BLOCK), 1), (BLOCK, 1)) }?;
-            gpu.fetch(&buffer, bytes)?;
+            tiles.emit()?;
         }
-        Ok(())
+        tiles.finish()
     }
 }

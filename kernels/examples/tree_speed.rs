@@ -129,8 +129,9 @@ fn speeds(json: bool) -> Result<(), Box<dyn Error>> {
         };
         let rows: Vec<String> = rows.iter().map(row).collect();
         let tree = per_second(bytes.len(), whole);
-        let fastest = Way::fastest().name();
-        println!(r#"{{"rows":[{}],"tree_bytes_per_second":{tree:.0},"fastest":"{fastest}"}}"#, rows.join(","));
+        let (leaves, nodes) = (Way::fastest_for(LEAF_BYTES).name(), Way::fastest().name());
+        let chosen = format!(r#""leaves":"{leaves}","nodes":"{nodes}""#);
+        println!(r#"{{"rows":[{}],"tree_bytes_per_second":{tree:.0},"chosen":{{{chosen}}}}}"#, rows.join(","));
         return Ok(());
     }
     for row in &rows {
@@ -144,7 +145,7 @@ fn speeds(json: bool) -> Result<(), Box<dyn Error>> {
             ratio(row)
         );
     }
-    println!("chosen here: {}", Way::fastest().name());
+    println!("chosen here: {} for leaves, {} for nodes", Way::fastest_for(LEAF_BYTES).name(), Way::fastest().name());
     println!("a whole tree over leaves of 256 bytes: {:.2} GB/s", per_second(bytes.len(), whole) / 1e9);
     Ok(())
 }

@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// One cell by the reference, from the earlier leaves of `result` that it reads, right or wrong: what the judge would make
-/// of it.
+/// of it. The leaves are those under its root, not what has become of them on a disk.
 pub(crate) fn reference(
     terms: &JobTerms,
     inputs: &InputTrees,
@@ -44,7 +44,7 @@ pub(crate) fn reference(
     let failed = |error: ExecError| WorkerError::Backend { why: error.to_string(), broken: false };
     let mut earlier = Leaves::new();
     for leaf in leaves_read(terms, leaf, cell)? {
-        earlier.insert(leaf, result.leaf_bytes(leaf)?);
+        earlier.insert(leaf, result.open(leaf)?.0);
     }
     let inputs = Inputs { inputs: inputs.slices() };
     reference_cell_after(terms.kernel_id, terms.params(), &inputs, &earlier, leaf, cell).map_err(failed)
@@ -78,13 +78,13 @@ pub(crate) fn cell_is_right(
     cell: u32,
 ) -> Result<bool> {
     let geometry = geometry(terms);
-    let bytes = result.leaf_bytes(leaf)?;
+    let (bytes, _) = result.open(leaf)?;
     let ours = cell_of(&geometry, leaf, cell, &bytes);
     Ok(ours == Some(reference(terms, inputs, result, leaf, cell)?.as_slice()))
 }
 
-/// Computes the first, the last and some random cells again by the reference, and opens their leaves: the nodes over them,
-/// which a device may have made, are those of its bytes.
+/// Computes the first, the last and some random cells again by the reference. Their leaves are opened for that, so the nodes
+/// over them, which a device may have made, are those of its bytes.
 ///
 /// # Errors
 /// [`WorkerError::SelfCheck`] naming the first that differs, [`WorkerError::Backend`] for a wrong node.
@@ -96,16 +96,17 @@ fn self_check(terms: &JobTerms, inputs: &InputTrees, result: &dyn CommittedResul
     let numbers = [0, last].into_iter().chain((0..SELF_CHECK_CELLS).map(|_| random.random_range(0..=last)));
     for number in numbers {
         let place = range.place(number).map_err(|error| WorkerError::Internal(error.to_string()))?;
-        if !cell_is_right(terms, inputs, result, place.leaf, place.cell)? {
-            return Err(WorkerError::SelfCheck { leaf: place.leaf, cell: place.cell });
-        }
-        result.open(place.leaf).map_err(|error| match error {
-            ClientError::ResultChanged => {
-                let why = format!("the nodes over leaf {} are not those of its bytes", place.leaf);
+        let right = cell_is_right(terms, inputs, result, place.leaf, place.cell).map_err(|error| match error {
+            WorkerError::Chain(ClientError::ResultChanged) => {
+                let why =
+                    format!("the nodes over leaf {}, or one that it reads, are not those of its bytes", place.leaf);
                 WorkerError::Backend { why, broken: true }
             }
-            error => error.into(),
-        })?;
+            error => error,
+        });
+        if !right? {
+            return Err(WorkerError::SelfCheck { leaf: place.leaf, cell: place.cell });
+        }
     }
     Ok(())
 }

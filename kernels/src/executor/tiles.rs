@@ -267,7 +267,8 @@ impl Tiles<'_> {
     pub fn emit(&mut self) -> Result<(), ExecError> {
         let Some(tile) = self.upcoming() else { return Ok(()) };
         let (gpu, Flow { hash, copy, .. }) = (self.gpu, &self.gpu.flow);
-        let slot = self.slots.get_mut(self.turn).ok_or_else(no_slot)?;
+        // One that is still on its way would be lost: `buffer` waits for it.
+        let slot = self.slots.get_mut(self.turn).filter(|slot| slot.busy.is_none()).ok_or_else(no_slot)?;
         let short = || ExecError::Device("a buffer on the card is shorter than its tile".into());
         let view = slot.buffer.0.try_slice(0..tile.len()).ok_or_else(short)?;
         let place = slot.pinned.bytes_mut().get_mut(..tile.len()).ok_or_else(short)?;

@@ -13,6 +13,9 @@ use super::{Hash, sha256};
 const BLOCK: usize = 64;
 /// Fewer messages than this are hashed on the calling thread: handing them out costs more.
 const SERIAL: usize = 256;
+/// Bytes of a pair of nodes, and of a leaf: the messages that the ways are measured with.
+const SHORT: usize = 64;
+const LONG: usize = 256;
 /// About what one core is handed at a time, bytes with what lies around the messages.
 const HANDED: usize = 1 << 16;
 
@@ -66,26 +69,35 @@ impl Way {
         }
     }
 
-    /// The fastest here, as measured when it is first asked for (some tenths of a millisecond): which of SHA-NI and
-    /// vectors wins differs from processor to processor. All give the same digests.
+    /// The fastest here for messages of so many bytes of their own, as measured when it is first asked for (about a
+    /// millisecond): which of SHA-NI and vectors wins differs from processor to processor, and short messages cost the
+    /// library more. All give the same digests.
+    pub fn fastest_for(each: usize) -> Self {
+        static FASTEST: OnceLock<[Way; 2]> = OnceLock::new();
+        let [short, long] = *FASTEST.get_or_init(|| [Self::measured(SHORT), Self::measured(LONG)]);
+        if each <= SHORT { short } else { long }
+    }
+
+    /// The fastest here for pairs of nodes.
     pub fn fastest() -> Self {
-        static FASTEST: OnceLock<Way> = OnceLock::new();
-        *FASTEST.get_or_init(|| {
-            let bytes = [0x5a; 64 * 256];
-            let mut out = [[0; 32]; 256];
-            let mut time = |way: &Self| {
-                let mut once = || {
-                    let began = Instant::now();
-                    way.hash(&Messages { tag: 1, prefix: &[], bytes: &bytes, each: 64 }, &mut out);
-                    began.elapsed()
-                };
-                // The first warms up; the least of the others is the one that nothing disturbed.
-                once();
-                once().min(once()).min(once())
+        Self::fastest_for(SHORT)
+    }
+
+    fn measured(each: usize) -> Self {
+        let bytes = vec![0x5a; each.saturating_mul(SERIAL)];
+        let mut out = [[0; 32]; SERIAL];
+        let mut time = |way: &Self| {
+            let mut once = || {
+                let began = Instant::now();
+                way.hash(&Messages { tag: 1, prefix: &[], bytes: &bytes, each }, &mut out);
+                began.elapsed()
             };
-            let here = Self::ALL.into_iter().filter(|way| way.is_here());
-            here.min_by_key(&mut time).unwrap_or(Self::One)
-        })
+            // The first warms up; the least of the others is the one that nothing disturbed.
+            once();
+            once().min(once()).min(once())
+        };
+        let here = Self::ALL.into_iter().filter(|way| way.is_here());
+        here.min_by_key(&mut time).unwrap_or(Self::One)
     }
 
     /// Hashes on the calling thread; as many messages as there are bytes of or places for. A way that is not here is
@@ -110,7 +122,7 @@ impl Way {
 
 /// Hashes on all cores, the fastest way; as many messages as there are bytes of or places for.
 pub fn hash_all(messages: &Messages, out: &mut [Hash]) {
-    hash_all_by(Way::fastest(), messages, out);
+    hash_all_by(Way::fastest_for(messages.each), messages, out);
 }
 
 /// [`hash_all`] in a way of one's own choice.
@@ -316,7 +328,7 @@ mod tests {
             hash_all(&messages, &mut out);
             assert_eq!(out, expected, "{each} bytes");
         }
-        assert!(Way::fastest().is_here());
+        assert!(Way::fastest().is_here() && Way::fastest_for(256).is_here());
     }
 
     /// Neither bytes without a place nor places without bytes are touched.
