@@ -5,7 +5,7 @@
 //! - `child`: the process that computes. It has no keys, no chain and next to no environment. `cards`: what it finds.
 //!   `split`: less at a time where a card has too little memory.
 //! - `program`, `limits`: how such a process is started, and what it may take. `process`: one of them under its
-//!   watchdog. `lane`: a card, whichever process serves it now: known answers, restarts. `job`: a run, checked. `devices`: all cards as one
+//!   watchdog. `lane`: a card, whichever process serves it now: known answers, restarts. `job`: a run, checked. `memo`: names of inputs. `devices`: all cards as one
 //!   backend.
 //! - `known`: the known answers.
 // Tests count and panic as they like; the library itself is linted in its build without them.
@@ -19,6 +19,7 @@ mod job;
 mod known;
 mod lane;
 mod limits;
+mod memo;
 pub mod message;
 mod process;
 mod program;

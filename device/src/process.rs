@@ -48,6 +48,8 @@ pub(crate) enum Miss {
     Job(ExecError),
     /// The process is given up.
     Fault(String),
+    /// The inputs' names are presumed, and not all of them are there. Nothing was done.
+    Unsure,
 }
 
 struct State {
@@ -279,6 +281,10 @@ impl Process {
 
     /// Has it compute. What comes back is whole or it is nothing.
     pub fn run(&mut self, job: &Job) -> Result<Piece, Miss> {
+        let here = |name: &Hash| self.held.iter().any(|(held, _)| held == name);
+        if job.presumed && !job.inputs.iter().filter_map(|input| input.name.as_ref()).all(here) {
+            return Err(Miss::Unsure);
+        }
         let needed = job.input_bytes();
         if needed > self.shared.limits.cache_bytes {
             return Err(Miss::Job(ExecError::OutOfMemory(needed)));
