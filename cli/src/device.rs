@@ -60,3 +60,23 @@ impl Computing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Cards;
+
+    /// Here the running program is a test, which is no device process: whatever cards there are, none can be used.
+    #[tokio::test]
+    async fn cards_asked_for_are_used_or_an_error() {
+        let asked = DeviceArgs { cpu: false, gpu: Some(Cards(Choice::All)) };
+        let error = Computing::take(&asked).await.err().unwrap();
+        assert_eq!((error.code.as_str(), error.exit as u8), ("no-device", 6));
+        assert!(error.message.contains("does not begin with a greeting"), "{error}");
+        let any = Computing::take(&DeviceArgs::default()).await.unwrap();
+        assert!(matches!(&any, Computing::Cpu(Some(_))), "it falls back and says why");
+        assert!(any.backend().name().starts_with("CPU"));
+        let cpu = Computing::take(&DeviceArgs { cpu: true, gpu: None }).await.unwrap();
+        assert!(matches!(cpu, Computing::Cpu(None)));
+    }
+}

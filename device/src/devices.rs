@@ -9,9 +9,10 @@ use std::{
 use assay_kernels::executor::{Backend, Commit, ExecError, Finding, Inputs, Piece};
 
 use crate::{
-    job::Job,
+    job::{Job, Refusal},
     lane::Lane,
     limits::Limits,
+    memo::Memo,
     message::{Card, Kind},
     process::{Process, Unusable},
     program::Program,
@@ -40,6 +41,7 @@ pub struct Devices {
     lanes: Vec<Lane>,
     busy: Mutex<Vec<bool>>,
     freed: Condvar,
+    memo: Memo,
 }
 
 /// A lane that is in use; free again when dropped.
@@ -125,7 +127,7 @@ impl Devices {
     /// These devices as one.
     pub fn of(lanes: Vec<Lane>) -> Self {
         let busy = Mutex::new(vec![false; lanes.len()]);
-        Self { lanes, busy, freed: Condvar::new() }
+        Self { lanes, busy, freed: Condvar::new(), memo: Memo::default() }
     }
 
     /// The single devices.
@@ -158,9 +160,12 @@ impl Devices {
         self.lanes.iter().filter_map(Lane::broken).collect::<Vec<_>>().join("; ")
     }
 
-    fn compute(&self, job: &Job) -> Result<Piece, ExecError> {
+    fn compute(&self, job: &Job) -> Result<Piece, Refusal> {
         let turn = self.turn(job)?;
-        turn.lane.compute(job).map_err(|error| self.softened(error))
+        turn.lane.compute(job).map_err(|refusal| match refusal {
+            Refusal::Failed(error) => self.softened(error).into(),
+            Refusal::Unsure => Refusal::Unsure,
+        })
     }
 
     fn any_works(&self) -> bool {
@@ -197,7 +202,8 @@ impl Backend for Devices {
     }
 
     fn run(&self, kernel: u16, params: &[u8], inputs: &Inputs, leaves: Range<u64>) -> Result<Vec<u8>, ExecError> {
-        Ok(self.compute(&Job::new(kernel, params, inputs, leaves, None)?)?.bytes)
+        let job = Job::nameless(kernel, params, inputs, leaves, None)?;
+        Ok(self.memo.run(job, inputs, |job| self.compute(job))?.bytes)
     }
 
     fn run_hashed(
@@ -208,7 +214,8 @@ impl Backend for Devices {
         leaves: Range<u64>,
         commit: &Commit,
     ) -> Result<Piece, ExecError> {
-        self.compute(&Job::new(kernel, params, inputs, leaves, Some(commit))?)
+        let job = Job::nameless(kernel, params, inputs, leaves, Some(commit))?;
+        self.memo.run(job, inputs, |job| self.compute(job))
     }
 
     fn lanes(&self) -> usize {

@@ -20,6 +20,8 @@ pub(crate) struct Job<'a> {
     pub inputs: [Input<'a>; 4],
     pub leaves: Range<u64>,
     pub commit: Option<Commit>,
+    /// The inputs' names are those of the run before and may be wrong: inputs must not be sent under them.
+    pub presumed: bool,
     /// Bytes of the leaves.
     pub bytes: usize,
     /// Nodes over them.
@@ -33,8 +35,48 @@ pub(crate) struct Input<'a> {
     pub bytes: &'a [u8],
 }
 
+/// Why a job was not done.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// It failed.
+    Failed(ExecError),
+    /// Its names are presumed, and an input has to be sent.
+    Unsure,
+}
+
+impl From<ExecError> for Refusal {
+    fn from(error: ExecError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Names of inputs.
+pub(crate) type Names = [Option<Hash>; 4];
+
 impl<'a> Job<'a> {
+    /// A job whose inputs are named by what they are.
     pub fn new(
+        kernel: u16,
+        params: &'a [u8],
+        inputs: &Inputs<'a>,
+        leaves: Range<u64>,
+        commit: Option<&Commit>,
+    ) -> Result<Self, ExecError> {
+        let mut job = Self::nameless(kernel, params, inputs, leaves, commit)?;
+        job.name(names_of(inputs), false);
+        Ok(job)
+    }
+
+    /// Gives the inputs their names.
+    pub fn name(&mut self, names: Names, presumed: bool) {
+        self.presumed = presumed;
+        for (input, name) in self.inputs.iter_mut().zip(names) {
+            input.name = name;
+        }
+    }
+
+    /// A job that is to be given its inputs' names.
+    pub fn nameless(
         kernel: u16,
         params: &'a [u8],
         inputs: &Inputs<'a>,
@@ -61,9 +103,10 @@ impl<'a> Job<'a> {
         Ok(Self {
             kernel,
             params,
-            inputs: inputs.inputs.map(|bytes| Input { name: name_of(bytes), bytes }),
+            inputs: inputs.inputs.map(|bytes| Input { name: None, bytes }),
             leaves,
             commit: commit.copied(),
+            presumed: true,
             bytes: usize::try_from(bytes).map_err(too_much)?,
             nodes: usize::try_from(nodes).map_err(too_much)?,
         })
@@ -81,6 +124,11 @@ impl<'a> Job<'a> {
         }
         sum
     }
+}
+
+/// What inputs are called. Takes a while for large ones.
+pub(crate) fn names_of(inputs: &Inputs) -> Names {
+    inputs.inputs.map(name_of)
 }
 
 /// What an input is called: a digest, on all cores. None for an empty one. Renters choose inputs, so it has to be one

@@ -15,7 +15,7 @@ use std::{
 use assay_kernels::executor::{Backend, Commit, ExecError, Finding, Inputs, Piece};
 
 use crate::{
-    job::Job,
+    job::{Job, Refusal},
     known::known_answers,
     limits::Limits,
     message::Kind,
@@ -103,7 +103,7 @@ impl Lane {
     }
 
     /// Computes. After a fault nothing is returned but the fault, and the next call starts the device anew.
-    pub(crate) fn compute(&self, job: &Job) -> Result<Piece, ExecError> {
+    pub(crate) fn compute(&self, job: &Job) -> Result<Piece, Refusal> {
         let mut state = self.lock();
         let process = self.process_of(&mut state)?;
         match process.run(job) {
@@ -111,8 +111,9 @@ impl Lane {
                 state.unchecked = true;
                 Ok(piece)
             }
-            Err(Miss::Job(error)) => Err(error),
-            Err(Miss::Fault(why)) => Err(self.fault(&mut state, why)),
+            Err(Miss::Job(error)) => Err(error.into()),
+            Err(Miss::Unsure) => Err(Refusal::Unsure),
+            Err(Miss::Fault(why)) => Err(self.fault(&mut state, why).into()),
         }
     }
 
@@ -193,7 +194,8 @@ impl Backend for Lane {
     }
 
     fn run(&self, kernel: u16, params: &[u8], inputs: &Inputs, leaves: Range<u64>) -> Result<Vec<u8>, ExecError> {
-        Ok(self.compute(&Job::new(kernel, params, inputs, leaves, None)?)?.bytes)
+        let job = Job::new(kernel, params, inputs, leaves, None)?;
+        Ok(self.compute(&job).map_err(Refusal::into_error)?.bytes)
     }
 
     fn run_hashed(
@@ -204,7 +206,7 @@ impl Backend for Lane {
         leaves: Range<u64>,
         commit: &Commit,
     ) -> Result<Piece, ExecError> {
-        self.compute(&Job::new(kernel, params, inputs, leaves, Some(commit))?)
+        self.compute(&Job::new(kernel, params, inputs, leaves, Some(commit))?).map_err(Refusal::into_error)
     }
 
     fn mark(&self) -> u64 {
@@ -237,6 +239,7 @@ fn check(process: &mut Process) -> Result<(), String> {
         let piece = process.run(&job).map_err(|miss| match miss {
             Miss::Job(error) => failed(error.to_string()),
             Miss::Fault(why) => failed(why),
+            Miss::Unsure => failed("its inputs have no names".to_owned()),
         })?;
         if piece.bytes != known.bytes {
             return Err(failed("other bytes than the reference's".to_owned()));

@@ -1,14 +1,10 @@
-//! One device process under its watchdog. Nothing here waits for the process itself: three threads of its own read,
-//! write and watch, and whoever waits for an answer is woken when the process is given up. That holds for a process
-//! that can't even be killed because its driver hangs in the kernel.
+//! One device process: started, asked and let go. What is waited for here is always something that its threads end.
 
 use std::{
-    collections::VecDeque,
-    io::{BufReader, BufWriter},
-    process::{Child, ChildStdin, ChildStdout, ExitStatus},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    process::{ChildStdin, ChildStdout},
+    sync::Arc,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use assay_kernels::{
@@ -17,20 +13,16 @@ use assay_kernels::{
 };
 
 use crate::{
-    frame::{Frame, Greeting, MAX_DATA},
+    frame::{Frame, MAX_DATA},
     job::Job,
     limits::Limits,
-    message::{Card, Doing, Failure, Kind, Order, Reply, Run},
+    message::{Card, Failure, Kind, Order, Reply, Run},
     program::Program,
+    threads::{Shared, reader, watch, writer},
 };
 
-/// Frames that wait to be written, or to be taken.
-const QUEUE: usize = 8;
-/// A process that closed its pipe gets so long to say by its exit code why.
-const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Whoever lets a process go waits so long at most for it to be gone.
 const GONE: Duration = Duration::from_secs(2);
-const LOOK: Duration = Duration::from_millis(5);
 
 /// Why a process does not serve.
 #[derive(Debug)]
@@ -48,93 +40,8 @@ pub(crate) enum Miss {
     Job(ExecError),
     /// The process is given up.
     Fault(String),
-}
-
-struct State {
-    outbox: VecDeque<Frame>,
-    inbox: VecDeque<Frame>,
-    greeted: bool,
-    beat: Instant,
-    moved: Instant,
-    progress: u64,
-    doing: Doing,
-    /// How long it may get nothing done; none while nothing is asked of it.
-    asked: Option<Duration>,
-    closed: bool,
-    /// Why it was given up.
-    over: Option<String>,
-    reaped: bool,
-}
-
-struct Shared {
-    state: Mutex<State>,
-    changed: Condvar,
-    limits: Limits,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait_for<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
-        self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
-    }
-
-    /// Gives the process up; the watchdog kills it.
-    fn give_up(&self, why: impl Into<String>) {
-        let mut state = self.lock();
-        if state.over.is_none() {
-            state.over = Some(why.into());
-        }
-        drop(state);
-        self.changed.notify_all();
-    }
-
-    fn send(&self, frame: Frame) -> Result<(), String> {
-        let mut state = self.lock();
-        while state.over.is_none() && state.outbox.len() >= QUEUE {
-            state = self.wait(state);
-        }
-        if let Some(why) = &state.over {
-            return Err(why.clone());
-        }
-        state.outbox.push_back(frame);
-        drop(state);
-        self.changed.notify_all();
-        Ok(())
-    }
-
-    fn receive(&self) -> Result<Frame, String> {
-        let mut state = self.lock();
-        loop {
-            if let Some(frame) = state.inbox.pop_front() {
-                drop(state);
-                self.changed.notify_all();
-                return Ok(frame);
-            }
-            if let Some(why) = &state.over {
-                return Err(why.clone());
-            }
-            state = self.wait(state);
-        }
-    }
-
-    /// From now on something is asked of it, and it must get on with it.
-    fn ask(&self, limit: Duration) {
-        let mut state = self.lock();
-        (state.asked, state.moved) = (Some(limit), Instant::now());
-        drop(state);
-        self.changed.notify_all();
-    }
-
-    fn answered(&self) {
-        self.lock().asked = None;
-    }
+    /// The inputs' names are presumed, and not all of them are there. Nothing was done.
+    Unsure,
 }
 
 /// A device process. Dropped, it is killed.
@@ -150,15 +57,7 @@ pub(crate) struct Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.shared.give_up("it is not needed any more");
-        let end = Instant::now().checked_add(GONE);
-        let mut state = self.shared.lock();
-        while !state.reaped {
-            let left = end.map_or(Duration::ZERO, |end| end.saturating_duration_since(Instant::now()));
-            if left.is_zero() {
-                break;
-            }
-            state = self.shared.wait_for(state, left);
-        }
+        self.shared.gone_within(GONE);
     }
 }
 
@@ -191,21 +90,7 @@ impl Process {
             return Err("it has no pipes".to_owned());
         };
         widen(&stdin, &stdout);
-        let now = Instant::now();
-        let state = State {
-            outbox: VecDeque::new(),
-            inbox: VecDeque::new(),
-            greeted: false,
-            beat: now,
-            moved: now,
-            progress: 0,
-            doing: Doing::Waiting,
-            asked: Some(limits.start),
-            closed: false,
-            over: None,
-            reaped: false,
-        };
-        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), limits });
+        let shared = Arc::new(Shared::new(limits));
         let process = Self { shared: shared.clone(), name: String::new(), id, held: Vec::new(), runs: 0 };
         // The watchdog first: without it nothing would end the process.
         let watched = shared.clone();
@@ -217,14 +102,7 @@ impl Process {
             .name("device-write".to_owned())
             .spawn(move || writer(&written, stdin))
             .map_err(failed)?;
-        let mut state = shared.lock();
-        while !state.greeted {
-            if let Some(why) = &state.over {
-                return Err(why.clone());
-            }
-            state = shared.wait(state);
-        }
-        drop(state);
+        shared.greeted()?;
         let beat_ms = u32::try_from(limits.beat.as_millis()).unwrap_or(u32::MAX);
         process.order(&Order::Begin { beat_ms, cache_bytes: limits.cache_bytes })?;
         Ok(process)
@@ -232,7 +110,7 @@ impl Process {
 
     /// Why it was given up, if it was.
     pub fn over(&self) -> Option<String> {
-        self.shared.lock().over.clone()
+        self.shared.over()
     }
 
     /// Bytes of these inputs that it has already.
@@ -279,6 +157,10 @@ impl Process {
 
     /// Has it compute. What comes back is whole or it is nothing.
     pub fn run(&mut self, job: &Job) -> Result<Piece, Miss> {
+        let here = |name: &Hash| self.held.iter().any(|(held, _)| held == name);
+        if job.presumed && !job.inputs.iter().filter_map(|input| input.name.as_ref()).all(here) {
+            return Err(Miss::Unsure);
+        }
         let needed = job.input_bytes();
         if needed > self.shared.limits.cache_bytes {
             return Err(Miss::Job(ExecError::OutOfMemory(needed)));
@@ -388,167 +270,3 @@ fn widen(stdin: &ChildStdin, stdout: &ChildStdout) {
 
 #[cfg(not(target_os = "linux"))]
 fn widen(_: &ChildStdin, _: &ChildStdout) {}
-
-/// Takes what the process says. Ends with it.
-fn reader(shared: &Shared, stdout: ChildStdout) {
-    let mut from = BufReader::new(stdout);
-    let greeting = Greeting::read(&mut from);
-    match greeting {
-        Ok(greeting) => match greeting.check() {
-            Ok(()) => shared.lock().greeted = true,
-            Err(why) => return shared.give_up(format!("it is not of this build: {why}")),
-        },
-        Err(crate::frame::WireError::Ended | crate::frame::WireError::Io(_)) => return closed(shared),
-        Err(error) => return shared.give_up(error.to_string()),
-    }
-    shared.changed.notify_all();
-    loop {
-        let frame = match Frame::read(&mut from) {
-            Ok(frame) => frame,
-            Err(crate::frame::WireError::Ended | crate::frame::WireError::Io(_)) => return closed(shared),
-            Err(error) => return shared.give_up(format!("it does not keep to the protocol: {error}")),
-        };
-        let beat = match &frame {
-            Frame::Message(_) => frame.message::<Reply>().ok(),
-            Frame::Data(_) => None,
-        };
-        let now = Instant::now();
-        let mut state = shared.lock();
-        state.beat = now;
-        if let Some(Reply::Beat { progress, doing }) = beat {
-            state.doing = doing;
-            if progress != state.progress {
-                (state.progress, state.moved) = (progress, now);
-            }
-            drop(state);
-            shared.changed.notify_all();
-            continue;
-        }
-        state.moved = now;
-        while state.over.is_none() && state.asked.is_some() && state.inbox.len() >= QUEUE {
-            state = shared.wait(state);
-        }
-        if state.over.is_some() {
-            return;
-        }
-        let refusal = matches!(beat, Some(Reply::Refused(_)));
-        if state.asked.is_none() && !refusal {
-            drop(state);
-            return shared.give_up("it does not keep to the protocol: it sent what nobody asked for");
-        }
-        state.inbox.push_back(frame);
-        drop(state);
-        shared.changed.notify_all();
-    }
-}
-
-fn closed(shared: &Shared) {
-    shared.lock().closed = true;
-    shared.changed.notify_all();
-}
-
-/// Gives the process what waits to be written. Ends with it.
-fn writer(shared: &Shared, stdin: ChildStdin) {
-    let mut to = BufWriter::new(stdin);
-    // A pipe that is closed is seen where the answers come from.
-    if Greeting::ours().write(&mut to).is_err() {
-        return;
-    }
-    loop {
-        let mut state = shared.lock();
-        let frame = loop {
-            if state.over.is_some() {
-                return;
-            }
-            if let Some(frame) = state.outbox.pop_front() {
-                break frame;
-            }
-            state = shared.wait(state);
-        };
-        drop(state);
-        shared.changed.notify_all();
-        if frame.write(&mut to).is_err() {
-            return;
-        }
-    }
-}
-
-/// The watchdog: kills the process when it is given up, falls silent or gets nothing done, and buries it.
-fn watch(shared: &Shared, mut child: Child) {
-    let limits = shared.limits;
-    let mut state = shared.lock();
-    loop {
-        if state.over.is_some() {
-            break;
-        }
-        if state.closed {
-            drop(state);
-            let status = last_words(&mut child);
-            state = shared.lock();
-            if state.over.is_none() {
-                state.over = Some(ended(status));
-            }
-            break;
-        }
-        let now = Instant::now();
-        let silent = now.saturating_duration_since(state.beat);
-        let idle = now.saturating_duration_since(state.moved);
-        if silent >= limits.silence {
-            state.over = Some(format!("no sign of life for {}", seconds(silent)));
-            break;
-        }
-        if let Some(limit) = state.asked.filter(|limit| idle >= *limit) {
-            let doing = state.doing.words();
-            state.over = Some(format!("it hangs: {doing}, and nothing got done for {}", seconds(limit)));
-            break;
-        }
-        let until_silent = limits.silence.saturating_sub(silent);
-        let until_idle = state.asked.map_or(Duration::MAX, |limit| limit.saturating_sub(idle));
-        state = shared.wait_for(state, until_silent.min(until_idle));
-    }
-    drop(state);
-    shared.changed.notify_all();
-    kill(&mut child);
-    // May take for ever with a driver that hangs in the kernel; nobody waits for this thread.
-    if let Err(error) = child.wait() {
-        tracing::debug!("a device process can't be waited for: {error}");
-    }
-    shared.lock().reaped = true;
-    shared.changed.notify_all();
-}
-
-fn last_words(child: &mut Child) -> Option<ExitStatus> {
-    let end = Instant::now().checked_add(LAST_WORDS)?;
-    loop {
-        if let Some(status) = child.try_wait().ok()? {
-            return Some(status);
-        }
-        if Instant::now() >= end {
-            return None;
-        }
-        thread::sleep(LOOK);
-    }
-}
-
-fn ended(status: Option<ExitStatus>) -> String {
-    status.map_or_else(|| "it closed its pipe".to_owned(), |status| format!("it ended by itself, {status}"))
-}
-
-fn kill(child: &mut Child) {
-    #[cfg(unix)]
-    if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-        // The process is its group's first and not yet buried, so the number is no other's.
-        if child.try_wait().ok().flatten().is_none()
-            && let Err(error) = rustix::process::kill_process_group(group, rustix::process::Signal::KILL)
-        {
-            tracing::debug!("the group of a device process can't be killed: {error}");
-        }
-    }
-    if let Err(error) = child.kill() {
-        tracing::debug!("a device process can't be killed: {error}");
-    }
-}
-
-fn seconds(time: Duration) -> String {
-    format!("{} s", time.as_millis() as f64 / 1_000.0)
-}
