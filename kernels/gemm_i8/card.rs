@@ -21,8 +21,8 @@ const STREAMED_BYTES: u64 = 1 << 30;
 const THREADS: u32 = 256;
 
 /// An entry of gemm_i8.cu that multiplies, as the table there has them.
-#[derive(Debug)]
-pub(super) struct Entry {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
     /// Its name.
     pub name: &'static str,
     /// Rows and columns of C that a block makes.
@@ -31,8 +31,8 @@ pub(super) struct Entry {
     pub shared: u32,
 }
 
-/// All of them; a card has those that its architecture has.
-pub(super) const ENTRIES: [Entry; 4] = [
+/// All of them, the newest first; a card has those that its architecture has.
+pub const ENTRIES: [Entry; 4] = [
     Entry { name: "gemm_i8_wgmma", tile: (128, 256), shared: 4 * (128 + 256) * 128 + 1024 },
     Entry { name: "gemm_i8_mma16", tile: (128, 256), shared: 4 * (128 + 256) * 64 },
     Entry { name: "gemm_i8_mma8", tile: (128, 128), shared: 0 },

@@ -30,6 +30,8 @@ mod simd;
 pub mod stream;
 #[cfg(feature = "std")]
 pub(crate) use accelerated::slice;
+#[cfg(feature = "std")]
+pub use card::{ENTRIES, Entry};
 
 /// Elements of C in a leaf.
 pub const ELEMENTS_PER_LEAF: u32 = 64;

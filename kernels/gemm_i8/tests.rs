@@ -62,6 +62,54 @@ fn geometry_pads_rows_to_chunks() {
     assert_eq!(GemmI8::describe().name(), "gemm_i8");
 }
 
+/// A product of vectors.txt: params, both inputs and the SHA-256 of C.
+#[cfg(feature = "std")]
+fn vectors() -> Vec<(Params, [Vec<u8>; 2], crate::hash::Hash)> {
+    let hash = |text: &str| -> crate::hash::Hash {
+        core::array::from_fn(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap())
+    };
+    let matrix = |what: &str, rows: u32, params: &Params| -> Vec<u8> {
+        let bytes = 0..u64::from(rows) * params.row_bytes();
+        let (kind, number) = what.split_once(':').unwrap();
+        let mut state: u64 = number.parse().unwrap();
+        let mut next = || {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            (state >> 56) as u8
+        };
+        if kind == "lcg" { bytes.map(|_| next()).collect() } else { bytes.map(|_| number.parse().unwrap()).collect() }
+    };
+    let lines = include_str!("vectors.txt").lines().filter(|line| !line.starts_with('#'));
+    let made = lines.map(|line| {
+        let [m, n, k, a, b, a_hash, b_hash, c_hash] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let params = Params { m: m.parse().unwrap(), n: n.parse().unwrap(), k: k.parse().unwrap() };
+        let (a, b) = (matrix(a, params.m, &params), matrix(b, params.n, &params));
+        assert_eq!(crate::hash::sha256(&[&a]), hash(a_hash), "{line}");
+        assert_eq!(crate::hash::sha256(&[&b]), hash(b_hash), "{line}");
+        (params, [a, b], hash(c_hash))
+    });
+    made.collect()
+}
+
+/// NumPy's numbers: by the executor, by the reference and, through both, by the steps on chain.
+#[cfg(feature = "std")]
+#[test]
+fn the_committed_vectors_hold() {
+    use crate::executor::{Backend, Cpu, Inputs, reference_leaf};
+    let vectors = vectors();
+    assert_eq!(vectors.len(), 35);
+    for (params, [a, b], expected) in vectors {
+        let inputs = Inputs { inputs: [&a, &b, &[], &[]] };
+        let leaves = GemmI8::geometry(&params).unwrap().leaves().unwrap();
+        let made = Cpu.run(2, &params.to_bytes(), &inputs, 0..leaves).unwrap();
+        assert_eq!(crate::hash::sha256(&[&made]), expected, "{params:?}");
+        // The reference is slow where nothing is optimised: not all of the largest.
+        for leaf in (0..leaves).step_by(7) {
+            let reference = reference_leaf(2, &params.to_bytes(), &inputs, leaf).unwrap();
+            assert_eq!(made[leaf as usize * 256..][..reference.len()], reference, "{params:?}");
+        }
+    }
+}
+
 #[cfg(feature = "std")]
 mod whole_jobs {
     use proptest::prelude::*;

@@ -116,29 +116,26 @@ static inline void fence_async() {}
 static inline void wgmma_fence() {}
 static inline void wgmma_64x256x32(int (&sum)[128], unsigned long long a, unsigned long long b) { cuhost::begun().products.open.back().push_back({sum, a, b}); }
 static inline void wgmma_commit() { cuhost::begun().products.commit(); }
-// Where byte k of row `row` lies of a matrix with k in rows and the 128-byte swizzle: its descriptor has the beginning and
-// the distance of eight rows from the next eight, both in units of 16 bytes; bits 7 to 9 of the address turn bits 4 to 6.
-static inline const int8_t *described(unsigned long long descriptor, unsigned row) {
+// The 32 bytes of row `row` of a matrix with k in rows and the 128-byte swizzle: its descriptor has the beginning and the
+// distance of eight rows from the next eight, both in units of 16 bytes; bits 7 to 9 of an address turn bits 4 to 6.
+static inline void described(unsigned long long descriptor, unsigned row, int8_t *to) {
   if (descriptor >> 62 != 1 || (descriptor >> 49 & 7)) abort();
   unsigned begin = (descriptor & 0x3fff) << 4, eight = (descriptor >> 32 & 0x3fff) << 4;
-  return (const int8_t *)(uintptr_t)(begin + row / 8 * eight + row % 8 * 128);
-}
-static inline int8_t described_byte(unsigned long long descriptor, unsigned row, unsigned k) {
-  unsigned address = (unsigned)(uintptr_t)described(descriptor, row) + k;
-  address ^= address >> 3 & 0x70;
-  return (int8_t)shared_begin()[address - SHARED_BEGIN];
+  for (unsigned half = 0; half < 2; half++) {
+    unsigned address = begin + row / 8 * eight + row % 8 * 128 + 16 * half;
+    memcpy(to + 16 * half, shared_begin() + (address ^ (address >> 3 & 0x70)) - SHARED_BEGIN, 16);
+  }
 }
 template <int PENDING> static inline void wgmma_wait() {
   cuhost::begun().products.wait(PENDING, [](cuhost::Product &product) {
     unsigned lin = cuhost::blk()->cur->lin, lane = lin % 32, warp = lin / 32 % 4;
     // Register i of C is (16 warp + lane / 4 + 8 (i / 2 % 2), 8 (i / 4) + 2 (lane % 4) + i % 2).
     int8_t x[2][32];
-    for (unsigned half = 0; half < 2; half++)
-      for (unsigned k = 0; k < 32; k++) x[half][k] = described_byte(product.a, 16 * warp + lane / 4 + 8 * half, k);
+    for (unsigned half = 0; half < 2; half++) described(product.a, 16 * warp + lane / 4 + 8 * half, x[half]);
     for (unsigned c = 0; c < 64; c++) {
       unsigned column = c / 2 * 8 + 2 * (lane % 4) + c % 2;
       int8_t y[32];
-      for (unsigned k = 0; k < 32; k++) y[k] = described_byte(product.b, column, k);
+      described(product.b, column, y);
       for (unsigned half = 0; half < 2; half++) {
         unsigned s = 0;
         for (unsigned k = 0; k < 32; k++) s += (unsigned)(x[half][k] * y[k]);

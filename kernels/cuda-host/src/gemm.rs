@@ -1,8 +1,8 @@
 //! gemm_i8.cu on CPU threads, as a machine that a product streams through.
 
 use assay_kernels::executor::ExecError;
-use assay_kernels::gemm_i8::Params;
 use assay_kernels::gemm_i8::stream::{Machine, Part};
+use assay_kernels::gemm_i8::{Entry, Params};
 
 unsafe extern "C" {
     fn host_gemm_i8_clean(a: *mut u8, row_bytes: u32, k: u32, rows: u32);
@@ -21,26 +21,8 @@ unsafe extern "C" {
     );
 }
 
-/// An entry of gemm_i8.cu that multiplies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GemmEntry {
-    /// Its name.
-    pub name: &'static str,
-    /// Its number in host.cpp.
-    number: u32,
-    /// Rows and columns of C that a block makes.
-    pub tile: (u32, u32),
-    /// Bytes of shared memory that a launch gives each block.
-    pub shared: u32,
-}
-
-/// All of them.
-pub const GEMM_I8: [GemmEntry; 4] = [
-    GemmEntry { name: "gemm_i8", number: 0, tile: (64, 64), shared: 0 },
-    GemmEntry { name: "gemm_i8_mma8", number: 1, tile: (128, 128), shared: 0 },
-    GemmEntry { name: "gemm_i8_mma16", number: 2, tile: (128, 256), shared: 98_304 },
-    GemmEntry { name: "gemm_i8_wgmma", number: 3, tile: (128, 256), shared: 197_632 },
-];
+/// The numbers of entries in host.cpp.
+const NUMBERS: [(&str, u32); 4] = [("gemm_i8", 0), ("gemm_i8_mma8", 1), ("gemm_i8_mma16", 2), ("gemm_i8_wgmma", 3)];
 
 /// Sixteen bytes at a multiple of sixteen: what a card's memory begins with at least.
 #[derive(Clone, Copy)]
@@ -49,7 +31,7 @@ struct Aligned([u8; 16]);
 
 /// The memory of a card, and an entry that multiplies in it.
 pub struct GemmMachine {
-    entry: GemmEntry,
+    entry: Entry,
     params: Params,
     a: Vec<Aligned>,
     b: Vec<Aligned>,
@@ -60,7 +42,7 @@ pub struct GemmMachine {
 
 impl GemmMachine {
     /// An empty one.
-    pub fn new(entry: GemmEntry, params: Params) -> Self {
+    pub fn new(entry: Entry, params: Params) -> Self {
         Self { entry, params, a: Vec::new(), b: Vec::new(), out: Vec::new(), launches: 0 }
     }
 }
@@ -115,10 +97,11 @@ impl Machine for GemmMachine {
         }
         let (height, width) = self.entry.tile;
         let grid = rows.div_ceil(height).saturating_mul(columns.div_ceil(width));
+        let number = NUMBERS.iter().find(|(name, _)| *name == self.entry.name).ok_or(ExecError::LeafRange)?.1;
         // SAFETY: both matrices have so many rows from there on and the result has room, as checked above.
         unsafe {
             host_gemm_i8(
-                self.entry.number,
+                number,
                 grid,
                 self.entry.shared,
                 self.out.as_mut_ptr(),

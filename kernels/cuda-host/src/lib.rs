@@ -7,7 +7,7 @@ mod mlp;
 mod risk;
 mod search;
 
-pub use gemm::{GEMM_I8, GemmEntry, GemmMachine};
+pub use gemm::GemmMachine;
 pub use mlp::{Layer as MlpLayer, mlp_i8_largest, mlp_i8_layer};
 pub use risk::option_risk;
 pub use search::search;

@@ -2,13 +2,16 @@
 //! shim/tensor.h's.
 #![allow(clippy::arithmetic_side_effects, clippy::unwrap_used)]
 
-use assay_cuda_host::{GEMM_I8, GemmEntry, GemmMachine};
+use assay_cuda_host::GemmMachine;
 use assay_kernels::executor::{ExecError, Inputs, cuda_sources, cuda_variants, reference_leaf};
 use assay_kernels::gemm_i8::stream::{Limits, stream};
-use assay_kernels::gemm_i8::{MAX_K, Params};
-use assay_kernels::{handling::noise, registry};
+use assay_kernels::gemm_i8::{ENTRIES, Entry, MAX_K, Params};
+use assay_kernels::{handling::noise, hash::sha256, registry};
 use proptest::prelude::*;
 
+/// The fallback of cards without tensor cores, and Hopper's own.
+const DP4A: Entry = ENTRIES[3];
+const WGMMA: Entry = ENTRIES[0];
 /// More than any job of these tests needs.
 const AMPLE: Limits = Limits { memory: 1 << 34, work: 1 << 40, out: 1 << 28, streamed: 1 << 30 };
 
@@ -26,7 +29,7 @@ fn inputs(params: &Params, seed: u64) -> [Vec<u8>; 2] {
 
 /// Elements of C by an entry, and how many launches it took.
 fn made(
-    entry: GemmEntry,
+    entry: Entry,
     limits: &Limits,
     params: &Params,
     [a, b]: [&[u8]; 2],
@@ -55,7 +58,7 @@ proptest! {
         let [a, b] = inputs(&params, seed);
         let expected = reference(&params, &a, &b);
         let (from, to) = (from.index(params.elements() as usize) as u64, to.index(params.elements() as usize) as u64);
-        for entry in GEMM_I8 {
+        for entry in ENTRIES {
             for range in [0..params.elements(), from.min(to)..from.max(to) + 1] {
                 let (made, launches) = made(entry, &AMPLE, &params, [&a, &b], range.clone()).unwrap();
                 prop_assert_eq!(launches, 1);
@@ -76,7 +79,7 @@ proptest! {
         let limits = Limits { memory: memory * params.row_bytes(), out, work: work.max(k.into()), streamed };
         let (from, to) = (from.index(params.elements() as usize) as u64, to.index(params.elements() as usize) as u64);
         let range = from.min(to)..from.max(to) + 1;
-        let (made, _) = made(GEMM_I8[0], &limits, &params, [&a, &b], range.clone()).unwrap();
+        let (made, _) = made(DP4A, &limits, &params, [&a, &b], range.clone()).unwrap();
         prop_assert!(made == reference(&params, &a, &b)[range.start as usize * 4..range.end as usize * 4]);
     }
 }
@@ -88,7 +91,7 @@ fn many_launches_of_tensor_cores_are_the_whole() {
     let expected = reference(&params, &a, &b);
     // 600 rows of 1,024 bytes: neither matrix lies there whole with the other's piece.
     let limits = Limits { memory: 600 << 10, work: 1 << 40, out: 1 << 16, streamed: 1 << 16 };
-    for entry in GEMM_I8 {
+    for entry in ENTRIES {
         let (made, launches) = made(entry, &limits, &params, [&a, &b], 0..params.elements()).unwrap();
         assert!(made == expected, "{}", entry.name);
         assert!(launches > 10, "{launches}");
@@ -101,18 +104,18 @@ fn bands_of_tiles_are_the_whole() {
     let params = Params { m: 9 * 64 + 3, n: 150, k: 5 };
     let [a, b] = inputs(&params, 1);
     let expected = reference(&params, &a, &b);
-    assert!(made(GEMM_I8[0], &AMPLE, &params, [&a, &b], 0..params.elements()).unwrap().0 == expected);
+    assert!(made(DP4A, &AMPLE, &params, [&a, &b], 0..params.elements()).unwrap().0 == expected);
 }
 
 #[test]
 fn the_largest_k_with_extreme_values_is_exact() {
     let params = Params { m: 1, n: 2, k: MAX_K };
-    for (x, y) in [(0x80, 0x80), (0x80, 0x7f), (0x7f, 0x80), (0x7f, 0x7f)] {
+    for (x, y) in [(0x80, 0x80), (0x80, 0x7f)] {
         let row = params.row_bytes() as usize;
         let (a, b) = (vec![x; row], vec![y; 2 * row]);
         let expected = i32::from(x as i8) * i32::from(y as i8) * params.k as i32;
         // Fragments wrap the same way everywhere: the two entries that take no minutes here.
-        for entry in [GEMM_I8[0], GEMM_I8[3]] {
+        for entry in [DP4A, WGMMA] {
             let (made, _) = made(entry, &AMPLE, &params, [&a, &b], 0..2).unwrap();
             assert_eq!(made, [expected.to_le_bytes(); 2].concat(), "{}", entry.name);
         }
@@ -126,11 +129,46 @@ fn extreme_values_are_exact_in_every_entry() {
         let row = params.row_bytes() as usize;
         let (a, b) = (vec![x; 20 * row], vec![y; 12 * row]);
         let expected = i32::from(x as i8) * i32::from(y as i8) * params.k as i32;
-        for entry in GEMM_I8 {
+        for entry in ENTRIES {
             let (made, _) = made(entry, &AMPLE, &params, [&a, &b], 0..240).unwrap();
             assert!(made == [expected.to_le_bytes(); 240].concat(), "{}", entry.name);
         }
     }
+}
+
+/// NumPy's numbers, as far as the emulated tensor cores get in a short time.
+#[test]
+fn the_committed_vectors_hold() {
+    let lines = include_str!("../../gemm_i8/vectors.txt").lines().filter(|line| !line.starts_with('#'));
+    let mut count = 0;
+    for line in lines {
+        let [m, n, k, a, b, .., expected] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let params = Params { m: m.parse().unwrap(), n: n.parse().unwrap(), k: k.parse().unwrap() };
+        let [a, b] =
+            [(a, params.m), (b, params.n)].map(|(what, rows)| matrix(what, u64::from(rows) * params.row_bytes()));
+        for entry in ENTRIES {
+            // The largest k has a test of its own.
+            if params.k > if entry == DP4A { MAX_K } else { 2_048 } {
+                continue;
+            }
+            let (made, _) = made(entry, &AMPLE, &params, [&a, &b], 0..params.elements()).unwrap();
+            let hash: String = sha256(&[&made]).iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(hash, expected, "{} {line}", entry.name);
+            count += 1;
+        }
+    }
+    assert!(count > 80, "{count}");
+}
+
+/// What a line of vectors.txt says of an input.
+fn matrix(what: &str, len: u64) -> Vec<u8> {
+    let (kind, number) = what.split_once(':').unwrap();
+    let mut state: u64 = number.parse().unwrap();
+    let mut next = || {
+        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        (state >> 56) as u8
+    };
+    (0..len).map(|_| if kind == "lcg" { next() } else { number.parse().unwrap() }).collect()
 }
 
 #[test]
@@ -139,14 +177,15 @@ fn a_card_without_room_for_anything_is_told_so() {
     let [a, b] = inputs(&params, 5);
     let limits = Limits { memory: 8 * 1024, ..AMPLE };
     let error = ExecError::DeviceMemory(8 * 1024);
-    assert_eq!(made(GEMM_I8[0], &limits, &params, [&a, &b], 0..4).unwrap_err(), error);
+    assert_eq!(made(DP4A, &limits, &params, [&a, &b], 0..4).unwrap_err(), error);
 }
 
 /// What runs here is what cards are given.
 #[test]
 fn every_entry_is_in_the_ptx() {
     let source = cuda_sources().find(|source| source.kernel == 2).unwrap();
-    for entry in GEMM_I8 {
+    assert_eq!((DP4A.name, WGMMA.name), ("gemm_i8", "gemm_i8_wgmma"));
+    for entry in ENTRIES {
         let everywhere = source.functions.contains(&entry.name);
         assert!(everywhere || cuda_variants(2).iter().any(|variant| variant.functions.contains(&entry.name)));
     }
