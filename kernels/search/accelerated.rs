@@ -13,7 +13,7 @@ use crate::kernel::Kernel;
 const BLOCK: u32 = 128;
 /// Bytes that a segment leaves for its cell: `RECORD` words in search.cu.
 const RECORD_BYTES: usize = 4 * 18;
-/// Blocks of SHA-256 of one launch, unless a single cell takes more: some tens of milliseconds.
+/// Blocks of SHA-256 of one launch, unless a single leaf takes more: some tens of milliseconds.
 const LAUNCH_WORK: u64 = 1 << 28;
 
 // SAFETY: plain words, laid out as the struct of the same name in search.cu.
@@ -25,10 +25,12 @@ fn cells(params: &Params, leaves: &Range<u64>) -> Range<u64> {
     before(leaves.start)..before(leaves.end)
 }
 
-/// Cells of one launch.
+/// Cells of one launch: whole leaves.
 fn launch_cells(params: &Params, template: &Template) -> u64 {
     let blocks = u64::from(template.len).saturating_add(u64::from(template.double()));
-    LAUNCH_WORK.checked_div(params.cell_candidates().saturating_mul(blocks)).unwrap_or(0).max(1)
+    let cells = LAUNCH_WORK.checked_div(params.cell_candidates().saturating_mul(blocks)).unwrap_or(0);
+    let leaf = u64::from(CELLS_PER_LEAF);
+    cells.checked_div(leaf).unwrap_or(0).max(1).saturating_mul(leaf)
 }
 
 impl Accelerated for Search {
@@ -61,23 +63,24 @@ impl Accelerated for Search {
         // At most 2^19 segments and as many cells.
         let (most, per_cell) = (most as usize, params.segments() as u32);
         let mut records = gpu.zeros(most.saturating_mul(per_cell as usize).saturating_mul(RECORD_BYTES))?;
-        let launch_bytes = most.saturating_mul(CELL_BYTES as usize);
-        let mut buffer = gpu.zeros(launch_bytes)?;
-        for (bytes, launch) in out.chunks_mut(launch_bytes).zip(0u64..) {
-            let first = range.start.saturating_add(launch.saturating_mul(most as u64));
+        let cell_bytes = CELL_BYTES as usize;
+        let mut tiles = gpu.tiles(out, most.saturating_mul(cell_bytes))?;
+        while let Some(tile) = tiles.upcoming() {
+            let before = |byte: usize| byte.checked_div(cell_bytes).unwrap_or(0) as u64;
+            let first = range.start.saturating_add(before(tile.start));
             let nonce = params.nonce(first, 0);
-            let cells = bytes.as_chunks::<{ CELL_BYTES as usize }>().0.len() as u32;
+            let cells = before(tile.len()) as u32;
             let segments = cells.saturating_mul(per_cell);
             let mut launch = gpu.launch(&segments_of);
             launch.bytes_mut(&mut records).value(&template).value(&nonce).value(&segments);
             // SAFETY: the arguments are those of search.cu in order and type; it writes a record for each segment.
             unsafe { launch.run((segments.div_ceil(BLOCK), 1), (BLOCK, 1)) }?;
             let mut launch = gpu.launch(&cells_of);
-            launch.bytes_mut(&mut buffer).bytes(&records).value(&cells).value(&per_cell);
+            launch.bytes_mut(tiles.buffer()?).bytes(&records).value(&cells).value(&per_cell);
             // SAFETY: likewise; it reads the records of all segments and writes `cells` cells.
             unsafe { launch.run((cells.div_ceil(BLOCK), 1), (BLOCK, 1)) }?;
-            gpu.fetch(&buffer, bytes)?;
+            tiles.emit()?;
         }
-        Ok(())
+        tiles.finish()
     }
 }

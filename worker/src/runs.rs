@@ -5,6 +5,7 @@ use std::{
     io::Write,
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::mpsc::{SyncSender, sync_channel},
     time::{Duration, Instant},
 };
 
@@ -28,8 +29,9 @@ const TOO_SHORT: Duration = Duration::from_secs(1);
 const TOO_LONG: Duration = Duration::from_secs(4);
 /// Most bytes of a run's leaves, however fast they come; more only where leaves that read each other are more.
 ///
-/// With its hashes a run takes at most this and 48 bytes a leaf, and the shard's tree a quarter of a byte a leaf: that is
-/// all that computing a result keeps in memory, whatever its length.
+/// With its hashes a run takes at most this and 48 bytes a leaf, the one before it, which is being written, as much again
+/// without hashes, and the shard's tree a quarter of a byte a leaf: that is all that computing a result keeps in memory,
+/// whatever its length.
 const RUN_BYTES: u64 = 256 << 20;
 
 /// Runs a backend on leaves of a job. A backend that panics counts as broken.
@@ -114,7 +116,7 @@ fn end_of_run(done: u64, wanted: u64, together: u64) -> u64 {
 
 /// Computes a shard's leaves run by run into `out`, with a look at the limits between runs, and returns their tree. A run
 /// takes about [`RUN`] as the speeds say, and its length follows what it takes in truth; it ends only where leaves that
-/// read each other do. Blocking.
+/// read each other do. A run is written while the next is computed. Blocking.
 pub(crate) fn run_by_run(
     backend: &dyn Backend,
     speeds: &Speeds,
@@ -122,7 +124,29 @@ pub(crate) fn run_by_run(
     inputs: &InputTrees,
     layout: &Layout,
     limits: &Limits,
-    out: &mut dyn Write,
+    out: &mut (dyn Write + Send),
+) -> Result<Crown> {
+    std::thread::scope(|scope| {
+        // Without a place in between: one run is being written, and one computed.
+        let (send, receive) = sync_channel::<Vec<u8>>(0);
+        let writer = scope.spawn(move || receive.into_iter().try_for_each(|bytes| out.write_all(&bytes)));
+        let made = compute(backend, speeds, terms, inputs, layout, limits, send);
+        // What kept it from being written is what ended the computation.
+        let written = writer.join().map_err(|_| WorkerError::Internal("writing a result panicked".to_owned()))?;
+        written.map_err(WorkerError::io("writing a result"))?;
+        made
+    })
+}
+
+/// The runs one after the other; ends where nobody takes them any more.
+fn compute(
+    backend: &dyn Backend,
+    speeds: &Speeds,
+    terms: &JobTerms,
+    inputs: &InputTrees,
+    layout: &Layout,
+    limits: &Limits,
+    out: SyncSender<Vec<u8>>,
 ) -> Result<Crown> {
     let leaves = layout.leaves();
     let all = leaves.end.saturating_sub(leaves.start);
@@ -146,8 +170,8 @@ pub(crate) fn run_by_run(
             let why = "it gave more or fewer bytes or nodes than the leaves have".to_owned();
             return Err(WorkerError::Backend { why, broken: true });
         }
-        out.write_all(&piece.bytes).map_err(WorkerError::io("writing a result"))?;
         let took = began.elapsed();
+        out.send(piece.bytes).map_err(|_| WorkerError::Internal("a result is not written any more".to_owned()))?;
         if took < TOO_SHORT {
             length = length.saturating_mul(2);
         } else if took > TOO_LONG {
@@ -331,6 +355,29 @@ mod tests {
         fn flush(&mut self) -> std::io::Result<()> {
             Ok(())
         }
+    }
+
+    /// A disk that is full ends it.
+    #[test]
+    fn what_can_not_be_written_is_not_computed_to_its_end() {
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+                Err(std::io::ErrorKind::StorageFull.into())
+            }
+
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let terms = image();
+        let recorder = Recorder { runs: Mutex::default(), stop: CancellationToken::new(), stop_in: 0 };
+        let layout = Layout::new(&terms, 0, &KEY, &KEY).unwrap();
+        let limits = Limits { stop: CancellationToken::new(), until: None };
+        let (inputs, speeds) = (InputTrees::default(), Speeds::default());
+        let error = run_by_run(&recorder, &speeds, &terms, &inputs, &layout, &limits, &mut Full).unwrap_err();
+        assert_eq!(error.code(), "worker-io");
+        assert!(lock(&recorder.runs).len() <= 2);
     }
 
     /// A backend whose bytes or nodes are not as many as the leaves have is broken.

@@ -3,11 +3,13 @@
 //! Nothing but tests depends on this crate, so whoever uses the kernels compiles no C++.
 
 mod gemm;
+mod merkle;
 mod mlp;
 mod risk;
 mod search;
 
 pub use gemm::GemmMachine;
+pub use merkle::{merkle_leaves, merkle_nodes};
 pub use mlp::{Layer as MlpLayer, mlp_i8_largest, mlp_i8_layer};
 pub use risk::option_risk;
 pub use search::search;

@@ -7,7 +7,8 @@ use std::sync::{Mutex, PoisonError};
 
 use cudarc::driver::{CudaContext, sys};
 
-use super::{Backend, ExecError, Gpu, Inputs, check, cuda_sources, prepare};
+use super::{Backend, Commit, ExecError, Gpu, Inputs, Piece, check, cuda_sources, prepare};
+use crate::hash::Hash;
 use crate::registry::AnyKernel;
 
 /// The oldest driver that takes the committed PTX, as CUDA counts versions: 12.0.
@@ -82,20 +83,61 @@ impl Backend for Cuda {
     }
 
     fn run(&self, kernel: u16, params: &[u8], inputs: &Inputs, leaves: Range<u64>) -> Result<Vec<u8>, ExecError> {
+        self.compute(kernel, params, inputs, leaves, None).map(|(bytes, _)| bytes)
+    }
+
+    fn run_hashed(
+        &self,
+        kernel: u16,
+        params: &[u8],
+        inputs: &Inputs,
+        leaves: Range<u64>,
+        commit: &Commit,
+    ) -> Result<Piece, ExecError> {
+        let (bytes, nodes) = self.compute(kernel, params, inputs, leaves.clone(), Some(commit))?;
+        let by_cores = || {
+            let geometry = AnyKernel::from_id(kernel).and_then(|kernel| kernel.geometry(params)).ok()?;
+            commit.nodes(&geometry, leaves, &bytes)
+        };
+        let nodes = nodes.or_else(by_cores).ok_or(ExecError::LeafRange)?;
+        Ok(Piece { bytes, nodes })
+    }
+}
+
+impl Cuda {
+    /// The leaves' bytes and, with `commit`, their nodes where they left the card as whole leaves.
+    fn compute(
+        &self,
+        kernel: u16,
+        params: &[u8],
+        inputs: &Inputs,
+        leaves: Range<u64>,
+        commit: Option<&Commit>,
+    ) -> Result<(Vec<u8>, Option<Vec<Hash>>), ExecError> {
         let kernel = AnyKernel::from_id(kernel)?;
         let mut out = prepare(kernel, params, inputs, &leaves)?;
+        let geometry = kernel.geometry(params)?;
         let mut place = self.gpu.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(gpu) = place.as_ref() else {
             return Err(ExecError::Device("the card failed before; restart the process".into()));
         };
-        let work = || kernel.accelerated().cuda(gpu, params, inputs, leaves, &mut out).and_then(|()| gpu.finish());
+        let work = || {
+            if let Some(commit) = commit {
+                gpu.begin_hashing(&geometry, leaves.clone(), commit, &out)?;
+            }
+            let made = kernel.accelerated().cuda(gpu, params, inputs, leaves, &mut out);
+            // After a failure, too: nothing of it is left for the next job.
+            let nodes = gpu.end_hashing();
+            made.and_then(|()| gpu.finish())?;
+            nodes
+        };
         let done = catch_unwind(AssertUnwindSafe(work))
             .unwrap_or_else(|panic| Err(ExecError::Device(panic_text(panic.as_ref()).into())));
         if let Err(ExecError::Device(_)) = &done {
             // CUDA errors poison the process for good. Dropping the context could panic or hang, so leave it.
             core::mem::forget(place.take());
         }
-        done.map(|()| out)
+        done.map(|nodes| (out, nodes))
     }
 }
 

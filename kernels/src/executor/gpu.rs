@@ -1,7 +1,7 @@
 //! One graphics card: memory, loaded kernels and launches, with errors in the executor's words.
 //!
-//! All work goes to the default stream, so copies wait for launches. cudarc's events between streams are switched
-//! off before the first allocation.
+//! Launches and plain copies go to the default stream, so copies wait for launches. Only [`Tiles`](super::Tiles) uses
+//! others. cudarc's events between streams are switched off before the first allocation.
 
 use core::any::Any;
 use std::collections::HashMap;
@@ -14,21 +14,24 @@ use cudarc::driver::{
 };
 use cudarc::nvrtc::Ptx;
 
+use super::tiles::Flow;
 use super::{CudaSource, CudaVariant, ExecError, cubins, cuda_variants};
 
 /// A card with its kernels loaded.
 pub struct Gpu {
-    stream: Arc<CudaStream>,
+    pub(super) stream: Arc<CudaStream>,
     functions: HashMap<(u16, &'static str), CudaFunction>,
     /// What kernels have found out about this card, by number.
     kept: Mutex<HashMap<u16, Arc<dyn Any + Send + Sync>>>,
     /// What serves less well than it could, for people.
     notes: Mutex<Vec<String>>,
+    /// How results leave the card.
+    pub(super) flow: Flow,
 }
 
 /// An entry point on the card.
 #[derive(Clone)]
-pub struct Function(CudaFunction);
+pub struct Function(pub(super) CudaFunction);
 
 impl Function {
     /// Lets launches take up to `bytes` of shared memory besides what the function declares.
@@ -42,7 +45,7 @@ impl Function {
 }
 
 /// Bytes on the card.
-pub struct Buffer(CudaSlice<u8>);
+pub struct Buffer(pub(super) CudaSlice<u8>);
 
 impl Buffer {
     /// Bytes.
@@ -69,7 +72,7 @@ impl Gpu {
     /// Whatever the driver refuses.
     pub(super) fn open(ordinal: usize, sources: impl Iterator<Item = CudaSource>) -> Result<Self, DriverError> {
         let context = CudaContext::new(ordinal)?;
-        // SAFETY: there is one stream, so nothing needs events to wait for another.
+        // SAFETY: what goes to several streams waits by events of its own, see `Tiles`.
         unsafe { context.disable_event_tracking() };
         let mut functions = HashMap::new();
         let mut notes = Vec::new();
@@ -86,7 +89,9 @@ impl Gpu {
                 }
             }
         }
-        Ok(Self { stream: context.default_stream(), functions, kept: Mutex::default(), notes: Mutex::new(notes) })
+        let flow = Flow::new(&context)?;
+        let (kept, notes) = (Mutex::default(), Mutex::new(notes));
+        Ok(Self { stream: context.default_stream(), functions, kept, notes, flow })
     }
 
     /// The stream that everything goes to.
@@ -193,6 +198,7 @@ impl Gpu {
         let short = || ExecError::Device("a buffer on the card is shorter than what is fetched".into());
         if !to.is_empty() {
             let view = from.0.try_slice(start..start.saturating_add(to.len())).ok_or_else(short)?;
+            self.hash_leaves(from, start, to)?;
             self.stream.memcpy_dtoh(&view, to).map_err(device_error)?;
         }
         self.finish()
@@ -203,7 +209,7 @@ impl Gpu {
     /// # Errors
     /// [`ExecError::Device`].
     pub fn finish(&self) -> Result<(), ExecError> {
-        self.stream.synchronize().map_err(device_error)?;
+        self.stream.synchronize().and_then(|()| self.flow.synchronize()).map_err(device_error)?;
         self.stream.context().check_err().map_err(device_error)
     }
 
@@ -294,7 +300,7 @@ fn load(
     context.load_module(Ptx::from_src(source.ptx))
 }
 
-fn memory_error(error: DriverError, bytes: usize) -> ExecError {
+pub(super) fn memory_error(error: DriverError, bytes: usize) -> ExecError {
     if error.0 == CUresult::CUDA_ERROR_OUT_OF_MEMORY {
         ExecError::DeviceMemory(bytes as u64)
     } else {
@@ -302,6 +308,6 @@ fn memory_error(error: DriverError, bytes: usize) -> ExecError {
     }
 }
 
-fn device_error(error: DriverError) -> ExecError {
+pub(super) fn device_error(error: DriverError) -> ExecError {
     ExecError::Device(error.to_string())
 }

@@ -5,17 +5,21 @@ mod compare;
 pub mod cubins;
 mod cuda;
 mod gpu;
+mod plan;
 mod reference;
+mod tiles;
 
 use core::ops::Range;
 
 pub use compare::{Compared, Difference, Limit, Mismatch, compare, random_job};
 pub use cuda::{Cuda, Finding};
 pub use gpu::{Buffer, Function, Gpu, Launch};
+pub use plan::{LeafRun, Plan, levels};
 pub use reference::{
     Leaves, open_reads, open_reads_after, open_step_reads, open_step_reads_after, reference_cell, reference_cell_after,
     reference_job, reference_leaf,
 };
+pub use tiles::Tiles;
 
 use crate::abi::{Geometry, MAX_INPUTS, ParamError, VerifierError};
 use crate::hash::Hash;
@@ -121,12 +125,12 @@ impl Commit {
     }
 }
 
-/// What a kernel's CUDA side is made of.
+/// What a kernel's CUDA side, or the tree's, is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct CudaSource {
-    /// Number of the kernel.
+    /// Number of the kernel; 0, which none has, for the tree.
     pub kernel: u16,
-    /// Name of the kernel, its folder and its files.
+    /// Name of the kernel or the tree, of its folder and its files.
     pub name: &'static str,
     /// Entry points.
     pub functions: &'static [&'static str],
@@ -175,7 +179,8 @@ pub trait Accelerated: Send + Sync {
     /// See [`ExecError`].
     fn cpu(&self, params: &[u8], inputs: &Inputs, leaves: Range<u64>, out: &mut [u8]) -> Result<(), ExecError>;
 
-    /// Computes leaves on a graphics card.
+    /// Computes leaves on a graphics card. What leaves it for `out` in whole leaves is hashed there as well: by [`Tiles`]
+    /// while the next tile is computed, by [`Gpu::fetch`] while it is copied. Else the cores hash.
     ///
     /// # Errors
     /// See [`ExecError`].
@@ -189,9 +194,10 @@ pub trait Accelerated: Send + Sync {
     ) -> Result<(), ExecError>;
 }
 
-/// All kernels' CUDA sources.
+/// All kernels' CUDA sources, and the tree's.
 pub fn cuda_sources() -> impl Iterator<Item = CudaSource> {
-    AnyKernel::ALL.iter().map(|kernel| kernel.accelerated().cuda_source())
+    let kernels = AnyKernel::ALL.iter().map(|kernel| kernel.accelerated().cuda_source());
+    kernels.chain(core::iter::once(tiles::SOURCE))
 }
 
 /// What kernel `kernel` has more for newer cards.
@@ -226,7 +232,7 @@ pub fn best() -> (Box<dyn Backend>, Option<Finding>) {
     }
 }
 
-/// Has a backend compute a kernel's small jobs, which must come out as the reference's.
+/// Has a backend compute and hash a kernel's small jobs, which must come out as the reference's.
 ///
 /// # Errors
 /// What failed or came out otherwise, in words.
@@ -235,9 +241,17 @@ pub fn check(backend: &dyn Backend, kernel: AnyKernel) -> Result<(), String> {
         let told = |error: ExecError| error.to_string();
         let expected = reference_job(kernel.id(), &job.params, &job.inputs()).map_err(told)?;
         let leaves = expected.len() as u64;
-        let expected: Vec<u8> = expected.into_values().flatten().collect();
-        if backend.run(kernel.id(), &job.params, &job.inputs(), 0..leaves).map_err(told)? != expected {
+        let bytes: Vec<u8> = expected.into_values().flatten().collect();
+        // A level with full nodes and, mostly, one over fewer leaves.
+        let commit = Commit { salt: [0xa5; 32], level: 2 };
+        let geometry = kernel.geometry(&job.params).map_err(|error| error.text().to_owned())?;
+        let nodes = commit.nodes(&geometry, 0..leaves, &bytes).unwrap_or_default();
+        let made = backend.run_hashed(kernel.id(), &job.params, &job.inputs(), 0..leaves, &commit).map_err(told)?;
+        if made.bytes != bytes {
             return Err("other bytes than the reference's".to_owned());
+        }
+        if made.nodes != nodes {
+            return Err("other hashes than the reference's".to_owned());
         }
     }
     Ok(())

@@ -14,7 +14,7 @@ pub fn salted_leaf_hashes(geometry: &Geometry, leaves: Range<u64>, bytes: &[u8],
     hashes.resize(all, [0; 32]);
     let (mut to, mut rest, mut at) = (hashes.as_mut_slice(), bytes, leaves.start);
     while at < leaves.end {
-        let (count, each) = alike(geometry, at..leaves.end)?;
+        let (count, each) = leaves_alike(geometry, at..leaves.end)?;
         let these = usize::try_from(count.checked_mul(u64::from(each))?).ok()?;
         let (own, behind) = rest.split_at_checked(these)?;
         let (places, others) = to.split_at_mut_checked(usize::try_from(count).ok()?)?;
@@ -36,8 +36,8 @@ pub fn nodes_of(hashes: Vec<Hash>, level: u8) -> Vec<Hash> {
     nodes
 }
 
-/// How many of the leaves, from the first on, have its length, and what it is.
-fn alike(geometry: &Geometry, leaves: Range<u64>) -> Option<(u64, u32)> {
+/// How many of the leaves, from the first on, have its length, and what it is. None where there is no such leaf.
+pub(crate) fn leaves_alike(geometry: &Geometry, leaves: Range<u64>) -> Option<(u64, u32)> {
     let each = geometry.leaf_span(leaves.start)?.bytes;
     let mut before = 0u64;
     for class in geometry.used_classes() {

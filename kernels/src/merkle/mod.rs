@@ -16,6 +16,8 @@ mod tree;
 #[cfg(feature = "std")]
 pub use crown::{Crown, CrownBuilder, KEPT_LEVEL};
 #[cfg(feature = "std")]
+pub(crate) use leaves::leaves_alike;
+#[cfg(feature = "std")]
 pub use leaves::{nodes_of, salted_leaf_hashes};
 #[cfg(feature = "std")]
 pub use tree::Tree;
