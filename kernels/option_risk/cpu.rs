@@ -9,8 +9,8 @@ use super::lanes::{self, LANES, Made, RunFn};
 use super::model::{self, Model};
 use super::params::MAX_POSITIONS;
 
-/// Cells of a run: with any number of paths in a cell a whole number of times [`LANES`] paths.
-const RUN: usize = 16;
+/// Cells of a run: a whole number of times [`LANES`] paths, however many a cell has.
+const RUN: usize = 64;
 
 /// Writes the cells `range` of a job with this input to `out`.
 pub(super) fn simulate(params: &Params, input: &[u8], range: Range<u64>, out: &mut [u8]) {
@@ -22,15 +22,15 @@ pub(super) fn simulate_by(run: RunFn, params: &Params, input: &[u8], range: Rang
     let model = Model::new(params, &words);
     let cell_words = params.cell_words() as usize;
     let (out, _) = out.as_chunks_mut::<8>();
-    out.par_chunks_mut(cell_words.saturating_mul(RUN)).enumerate().for_each(|(at, cells)| {
+    let runs = out.par_chunks_mut(cell_words.saturating_mul(RUN)).enumerate();
+    runs.for_each_init(Made::default, |made, (at, cells)| {
         let before = (at as u64).saturating_mul(RUN as u64);
-        cells_of(run, params, &model, range.start.saturating_add(before), cells);
+        cells_of(run, params, &model, range.start.saturating_add(before), made, cells);
     });
 }
 
 /// Writes some cells, the first of them number `first`.
-fn cells_of(run: RunFn, params: &Params, model: &Model, first: u64, out: &mut [[u8; 8]]) {
-    let mut made = Made { values: [0; LANES], digests: [0; LANES], payoffs: [[0; LANES]; MAX_POSITIONS] };
+fn cells_of(run: RunFn, params: &Params, model: &Model, first: u64, made: &mut Made, out: &mut [[u8; 8]]) {
     let mut number = params.first_path(first);
     // None before the first path.
     let mut lane = LANES;
@@ -41,7 +41,7 @@ fn cells_of(run: RunFn, params: &Params, model: &Model, first: u64, out: &mut [[
         let mut sums = [0i64; MAX_POSITIONS];
         for place in values {
             if lane == LANES {
-                run(params, model, number, &mut made);
+                run(params, model, number, made);
                 lane = 0;
             }
             *place = made.values.get(lane).copied().unwrap_or(0).to_le_bytes();

@@ -97,7 +97,7 @@ pub enum ImportError {
     Quantities(f64),
     /// No job is that large, or its paths are too long for a cell.
     #[error(
-        "no job has such paths: at most 2^40 cells and 4,096 steps, and a path has to cost at most 287,000 compute units on \
+        "no job has such paths: at most 2^40 cells and 4,096 steps, and a path has to cost at most 259,000 compute units on \
          chain, which is some 1,100 steps of one asset, 250 of five or 60 of sixteen, a fifth less with averages"
     )]
     TooLong,

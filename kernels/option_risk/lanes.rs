@@ -4,9 +4,11 @@ use super::Params;
 use super::model::{AVERAGE, BARRIER, CALL, DOWN, FORWARD, IN, Model, PRICE_BITS, PUT, Position, WEIGHT_BITS};
 use super::params::{AVERAGES, MAX_ASSETS, MAX_POSITIONS};
 use super::path::mix;
-use super::pieces::{PER_OCTAVE, PIECES, POWERS};
+use super::pieces::{PER_OCTAVE, PIECES, POWERS, Piece};
 use super::random::{LOG_RANGE, M, ROUNDS, T_BITS, W};
 
+/// The table in one place.
+static TABLE: [Piece; PIECES.len()] = PIECES;
 /// Paths at a time.
 pub const LANES: usize = 16;
 
@@ -22,6 +24,23 @@ pub struct Made {
     pub digests: Lanes<u64>,
     /// Payoffs, position by position.
     pub payoffs: [Lanes<i64>; MAX_POSITIONS],
+    /// What the assets have come to: a place for it, which is not cleared for each run.
+    state: State,
+}
+
+impl Default for Made {
+    fn default() -> Self {
+        let state = State {
+            logs: [[0; LANES]; MAX_ASSETS],
+            high: [[0; LANES]; MAX_ASSETS],
+            low: [[0; LANES]; MAX_ASSETS],
+            rounded: [[0; LANES]; MAX_ASSETS],
+            prices: [[0; LANES]; MAX_ASSETS],
+            sums: [[0; LANES]; MAX_ASSETS],
+            drawn: [[0; LANES]; MAX_ASSETS],
+        };
+        Self { values: [0; LANES], digests: [0; LANES], payoffs: [[0; LANES]; MAX_POSITIONS], state }
+    }
 }
 
 /// Runs the paths from `first` on, one for each lane.
@@ -67,6 +86,7 @@ fn with_avx512(params: &Params, model: &Model, first: u64, made: &mut Made) {
 }
 
 /// What the assets of all lanes have come to; see the reference's `Asset`.
+#[derive(Clone, Debug)]
 struct State {
     logs: [Lanes<i64>; MAX_ASSETS],
     high: [Lanes<i32>; MAX_ASSETS],
@@ -74,6 +94,7 @@ struct State {
     rounded: [Lanes<i32>; MAX_ASSETS],
     prices: [Lanes<i64>; MAX_ASSETS],
     sums: [Lanes<i64>; MAX_ASSETS],
+    drawn: [Lanes<i32>; MAX_ASSETS],
 }
 
 // Each step is one pass over arrays: that is what makes vectors of them. Every index is below its array's length: assets
@@ -81,26 +102,20 @@ struct State {
 #[inline(always)]
 fn run(params: &Params, model: &Model, first: u64, made: &mut Made) {
     let assets = usize::from(params.assets).min(MAX_ASSETS);
-    let mut state = State {
-        logs: [[0; LANES]; MAX_ASSETS],
-        high: [[i32::MIN; LANES]; MAX_ASSETS],
-        low: [[i32::MAX; LANES]; MAX_ASSETS],
-        rounded: [[0; LANES]; MAX_ASSETS],
-        prices: [[0; LANES]; MAX_ASSETS],
-        sums: [[0; LANES]; MAX_ASSETS],
-    };
-    for (logs, asset) in state.logs.iter_mut().zip(model.assets) {
-        *logs = [i64::from_le(asset.start); LANES];
+    let state = &mut made.state;
+    for (asset, from) in model.assets.iter().enumerate().take(assets) {
+        state.logs[asset] = [i64::from_le(from.start); LANES];
+        (state.high[asset], state.low[asset]) = ([i32::MIN; LANES], [i32::MAX; LANES]);
+        state.sums[asset] = [0; LANES];
     }
     let numbers: Lanes<u64> = core::array::from_fn(|lane| first.wrapping_add(lane as u64));
-    let mut drawn = [[0i32; LANES]; MAX_ASSETS];
     let mut words = [[0u32; LANES]; 4];
     let (mut block, mut used) = (0u32, 4usize);
     let mut left = model.positions;
     made.values = [0; LANES];
     let mut payoffs = made.payoffs.iter_mut();
     for step in 1..=params.steps {
-        for variates in drawn.iter_mut().take(assets) {
+        for variates in state.drawn.iter_mut().take(assets) {
             if used == 4 {
                 words = philox(params.seed, &numbers, block);
                 block = block.wrapping_add(1);
@@ -118,7 +133,7 @@ fn run(params: &Params, model: &Model, first: u64, made: &mut Made) {
             for log in &mut logs {
                 *log = log.wrapping_add(drift);
             }
-            for (factor, variates) in row.iter().zip(&drawn) {
+            for (factor, variates) in row.iter().zip(&state.drawn) {
                 let factor = i64::from(i32::from_le(*factor));
                 for (log, variate) in logs.iter_mut().zip(variates) {
                     *log = log.wrapping_add(factor.wrapping_mul(i64::from(*variate)));
@@ -148,7 +163,7 @@ fn run(params: &Params, model: &Model, first: u64, made: &mut Made) {
         while due(left) {
             let Some((position, rest)) = left.split_first() else { break };
             left = rest;
-            let payoff = payoff(model, &state, assets, position, step);
+            let payoff = payoff(model, state, assets, position, step);
             let quantity = i64::from(i32::from_le(position.quantity));
             for (value, payoff) in made.values.iter_mut().zip(payoff) {
                 let low = (payoff & 0xffff).wrapping_mul(quantity) >> 16;
@@ -196,7 +211,7 @@ fn cubics(indices: &Lanes<u32>, t: &Lanes<u32>) -> Lanes<i32> {
     let mut c = [[0i32; LANES]; 4];
     for lane in 0..LANES {
         // At most 287.
-        let piece = PIECES.get(indices[lane] as usize).copied().unwrap_or_default();
+        let piece = TABLE.get(indices[lane] as usize).copied().unwrap_or_default();
         for (to, from) in c.iter_mut().zip(piece) {
             to[lane] = from;
         }

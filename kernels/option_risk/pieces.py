@@ -90,7 +90,7 @@ def main():
     print("pub const POWERS: usize = 256;\n")
     print("/// 32 octaves of tail probabilities, eight pieces each, with values of 28 fractional bits; then 2^x from 0 to 1 in 32")
     print("/// pieces, with 30 fractional bits.")
-    print("#[rustfmt::skip]\npub static PIECES: [Piece; 288] = [")
+    print("#[rustfmt::skip]\npub const PIECES: [Piece; 288] = [")
     for *_, integers in table:
         assert all(-(2**31) <= c < 2**31 for c in integers)
         print("    [" + ", ".join(map(str, integers)) + "],")

@@ -11,7 +11,7 @@ pub const POWERS: usize = 256;
 /// 32 octaves of tail probabilities, eight pieces each, with values of 28 fractional bits; then 2^x from 0 to 1 in 32
 /// pieces, with 30 fractional bits.
 #[rustfmt::skip]
-pub static PIECES: [Piece; 288] = [
+pub const PIECES: [Piece; 288] = [
     [181056920, -26396394, 868233, -69193],
     [155459579, -24865311, 662401, -51775],
     [131204901, -23694410, 508131, -40459],

@@ -1,7 +1,7 @@
 //! Random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011), and
 //! normal variates by the inverse of the distribution function, in integers.
 
-use super::pieces::{PER_OCTAVE, PIECES, POWERS, Piece};
+use super::pieces::{PER_OCTAVE, PIECES, POWERS};
 
 /// Multipliers.
 pub const M: [u32; 2] = [0xd251_1f53, 0xcd9e_8d57];
@@ -28,21 +28,28 @@ pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     [c0 as u32, c1 as u32, c2 as u32, c3 as u32]
 }
 
-/// The cubic's value at `t`, shifts rounding down.
+/// [`PIECES`] in numbers of 64 bits: on chain, widening them at each use would cost a twentieth of the kernel.
+static WIDE: [[i64; 4]; PIECES.len()] = {
+    let mut wide = [[0; 4]; PIECES.len()];
+    let mut i = 0;
+    while i < wide.len() {
+        let [c0, c1, c2, c3] = PIECES[i];
+        wide[i] = [c0 as i64, c1 as i64, c2 as i64, c3 as i64];
+        i = i.wrapping_add(1);
+    }
+    wide
+};
+
+/// The value at `t` of a cubic of the table, shifts rounding down.
 #[inline(always)]
-fn cubic(piece: &Piece, t: u32) -> i64 {
+fn cubic(index: usize, t: u32) -> i64 {
+    const NONE: [i64; 4] = [0; 4];
+    let [c0, c1, c2, c3] = WIDE.get(index).unwrap_or(&NONE);
     let t = i64::from(t);
-    let [c0, c1, c2, c3] = piece.map(i64::from);
     let mut value = c3.wrapping_mul(t) >> T_BITS;
     value = c2.wrapping_add(value).wrapping_mul(t) >> T_BITS;
     value = c1.wrapping_add(value).wrapping_mul(t) >> T_BITS;
     c0.wrapping_add(value)
-}
-
-#[inline(always)]
-fn piece(index: usize) -> &'static Piece {
-    const NONE: Piece = [0; 4];
-    PIECES.get(index).unwrap_or(&NONE)
 }
 
 /// The normal variate of a random word, 28 fractional bits: the word's top bit is the sign, the other 31 bits v stand for
@@ -58,7 +65,7 @@ pub fn normal(word: u32) -> i64 {
     }
     let eighth = (place >> T_BITS) as usize & (PER_OCTAVE.wrapping_sub(1));
     let index = octave.wrapping_mul(PER_OCTAVE).wrapping_add(eighth);
-    let size = cubic(piece(index), place & ((1 << T_BITS) - 1));
+    let size = cubic(index, place & ((1 << T_BITS) - 1));
     if word >> 31 == 0 { size } else { size.wrapping_neg() }
 }
 
@@ -71,7 +78,7 @@ pub fn price(log: i64) -> i64 {
     let log = log.clamp(LOG_RANGE.0, LOG_RANGE.1);
     let index = POWERS.wrapping_add((log >> 19) as usize & 31);
     let t = ((log & ((1 << 19) - 1)) as u32) << (T_BITS - 19);
-    let power = cubic(piece(index), t);
+    let power = cubic(index, t);
     // 30 fractional bits and at most 2^20: 9 bits up, then 0 to 63 down.
     (power << 9).wrapping_shr(19i64.wrapping_sub(log >> 24) as u32)
 }
