@@ -8,7 +8,7 @@ use super::*;
 use crate::abi::{
     MAX_PARAMS_BYTES, Op, RequestWriter, SOURCE_LEAVES, STEP_DONE, STEP_MORE, STEP_STATE_BYTES, VerifierError,
 };
-use crate::executor::{Backend, Cpu, reference_cell};
+use crate::executor::{Backend, Cpu, open_reads, open_step_reads, reference_cell};
 use crate::handling::Trial;
 use crate::merkle::CHUNK_BYTES;
 
@@ -104,13 +104,20 @@ fn cells_are_as_long_as_declared_and_those_that_are_not_there_are_refused() {
         let of_last = geometry.leaf_span(last - 1).unwrap().cells;
         for (leaf, cell) in [(last, 0), (last - 1, of_last), (0, u32::MAX), (u64::MAX, 0), (u64::MAX, u32::MAX)] {
             let (id, params) = (kernel.id(), &job.params);
-            let request = if steps > 1 {
-                RequestWriter::step(id, params, leaf, cell, 0, &[0; STEP_STATE_BYTES])
+            // With all that the first cell reads.
+            let (mut request, reads) = if steps > 1 {
+                let reads = open_step_reads(id, params, &job.inputs(), 0, 0, 0).unwrap();
+                (RequestWriter::step(id, params, leaf, cell, 0, &[0; STEP_STATE_BYTES]), reads)
             } else {
-                RequestWriter::new(Op::Cell, id, params, leaf, cell)
+                let reads = open_reads(id, params, &job.inputs(), 0, 0).unwrap();
+                (RequestWriter::new(Op::Cell, id, params, leaf, cell), reads)
             };
+            for (read, bytes) in reads {
+                request.open_in_evidence(read.source, read.start, bytes).unwrap();
+            }
+            let evidence = request.evidence.clone();
             let data = request.data().unwrap();
-            let request = Request::parse(&data, &[]).unwrap();
+            let request = Request::parse(&data, &evidence).unwrap();
             let mut out = [0; 1_024];
             let answer = if steps > 1 { kernel.step(&request, &mut out) } else { kernel.cell(&request, &mut out) };
             assert_eq!(answer, Err(VerifierError::NoSuchCell), "{}: leaf {leaf}, cell {cell}", kernel.name());
