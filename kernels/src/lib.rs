@@ -22,6 +22,8 @@ pub mod random;
 pub mod registry;
 
 // A kernel is one folder beside `src`: parameters, reference, executors, its CUDA source and the PTX made of it.
+#[path = "../align/mod.rs"]
+pub mod align;
 #[path = "../escape_time/mod.rs"]
 pub mod escape_time;
 #[path = "../gemm_i8/mod.rs"]

@@ -2,7 +2,9 @@
 
 use crate::abi::{Describe, Geometry, Request, VerifierError};
 use crate::kernel::{Kernel, Read, cell_of, step_of};
-use crate::{escape_time::EscapeTime, gemm_i8::GemmI8, mlp_i8::MlpI8, option_risk::OptionRisk, search::Search};
+use crate::{
+    align::Align, escape_time::EscapeTime, gemm_i8::GemmI8, mlp_i8::MlpI8, option_risk::OptionRisk, search::Search,
+};
 
 macro_rules! registry {
     ($($kernel:ident),* $(,)?) => {
@@ -141,6 +143,7 @@ registry! {
     Search,
     MlpI8,
     OptionRisk,
+    Align,
 }
 
 /// See [`AnyKernel::describe`].

@@ -2,12 +2,14 @@
 //!
 //! Nothing but tests depends on this crate, so whoever uses the kernels compiles no C++.
 
+mod align;
 mod gemm;
 mod merkle;
 mod mlp;
 mod risk;
 mod search;
 
+pub use align::{Pairs as AlignPairs, align_pairs};
 pub use gemm::GemmMachine;
 pub use merkle::{merkle_leaves, merkle_nodes};
 pub use mlp::{Layer as MlpLayer, mlp_i8_largest, mlp_i8_layer};
