@@ -1,9 +1,11 @@
 //! The command line. `job` and `market` hold the commands of renters and of markets.
 
+mod device;
 mod job;
 mod market;
 mod submit;
 
+pub use device::*;
 pub use job::*;
 pub use market::*;
 pub use submit::*;
@@ -71,12 +73,18 @@ pub enum Command {
     /// Open a market, hand it over, close it
     #[command(subcommand)]
     Market(MarketCommand),
+    /// What can be computed, and whether this machine computes it right
+    #[command(subcommand)]
+    Kernel(KernelCommand),
     /// Put the programs on a chain
     #[command(subcommand)]
     Program(ProgramCommand),
     /// Serve job inputs over HTTP
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Compute for the process that started this one. Not for people: it speaks no words
+    #[command(hide = true)]
+    DeviceProcess,
 }
 
 /// `assay demo`
@@ -181,9 +189,9 @@ pub struct RunProvider {
     /// other shards from being claimed for. 0: any. The best paid by this measure is claimed first in any case
     #[arg(long, value_name = "TOKENS", default_value = "0")]
     pub min_price_per_load_second: String,
-    /// Most shards computed at one time
-    #[arg(long, default_value_t = 1)]
-    pub max_claims: usize,
+    /// Most shards that are claimed and not yet committed at one time. Default: one for each card
+    #[arg(long)]
+    pub max_claims: Option<usize>,
     /// Verifier whose judgement is accepted; may be given several times. Default: the one of this version
     #[arg(long, value_name = "ADDRESS")]
     pub verifier: Vec<Pubkey>,
@@ -202,9 +210,9 @@ pub struct RunProvider {
     /// Take inputs from this machine and from private networks
     #[arg(long)]
     pub allow_local_urls: bool,
-    /// Use the CPU even where there is a graphics card
-    #[arg(long)]
-    pub cpu: bool,
+    /// What is computed on.
+    #[command(flatten)]
+    pub device: DeviceArgs,
 }
 
 /// `assay validator`
@@ -235,9 +243,9 @@ pub struct RunValidator {
     /// Fetch from this machine and from private networks
     #[arg(long)]
     pub allow_local_urls: bool,
-    /// Use the CPU even where there is a graphics card
-    #[arg(long)]
-    pub cpu: bool,
+    /// What is computed on.
+    #[command(flatten)]
+    pub device: DeviceArgs,
 }
 
 /// `assay program`

@@ -1,13 +1,14 @@
 //! `assay provider run` and `assay validator run`: the worker's daemons in the foreground, their events as lines.
 
 use crate::{
-    args::{Attested, RunProvider, RunValidator},
+    args::{Attested, DeviceArgs, RunProvider, RunValidator},
     console::Console,
     context::{Context, MarketAt},
+    device::Computing,
     error::{CliError, Exit, Result},
     stopped,
 };
-use assay_kernels::executor::{self, Backend, Cpu};
+use assay_kernels::executor::Backend;
 use assay_migrations::programs::VERIFIER;
 use assay_worker::{
     AcceptAttested, Event, Events, Provider, ProviderConfig, Validator, ValidatorConfig, What, WorkerError,
@@ -33,16 +34,11 @@ impl From<WorkerError> for CliError {
     }
 }
 
-/// CUDA where it works, else the CPU; says which and why.
-fn backend(console: &Console, cpu: bool) -> Arc<dyn Backend> {
-    if cpu {
-        return Arc::new(Cpu);
-    }
-    let (backend, finding) = executor::best();
-    if let Some(finding) = finding {
-        console.note(format!("computing on the CPU: {finding}"));
-    }
-    Arc::from(backend)
+/// Cards where they work, else the CPU; says which and why.
+async fn backend(console: &Console, args: &DeviceArgs) -> Result<Arc<dyn Backend>> {
+    let computing = Computing::take(args).await?;
+    computing.tell(console);
+    Ok(computing.backend())
 }
 
 /// One event in words; none for those that only machines need.
@@ -143,7 +139,8 @@ pub async fn provider(context: &Context<'_>, args: &RunProvider) -> Result<()> {
     config.accepted_verifiers = if args.verifier.is_empty() { vec![VERIFIER] } else { args.verifier.clone() };
     config.min_price = market.parse(&args.min_price)?.max(1);
     config.min_price_per_load_second = market.parse(&args.min_price_per_load_second)?;
-    config.max_claims = args.max_claims;
+    let backend = backend(context.console, &args.device).await?;
+    config.max_claims = args.max_claims.unwrap_or_else(|| backend.lanes());
     config.min_execute_seconds = args.min_execute;
     config.max_result_bytes = u64::from(args.max_result_mib).saturating_mul(1 << 20);
     config.accept_attested = match args.accept_attested {
@@ -156,7 +153,7 @@ pub async fn provider(context: &Context<'_>, args: &RunProvider) -> Result<()> {
     config.allow_local_urls = args.allow_local_urls;
     let events = Events::default();
     let listener = events.subscribe();
-    let handle = Provider::start_with(config, backend(context.console, args.cpu), events).await?;
+    let handle = Provider::start_with(config, backend, events).await?;
     context.console.note(format!(
         "provider {} serves results at {}. Ctrl-C: claim no more, finish what is owed; again: end now",
         handle.provider(),
@@ -197,7 +194,8 @@ pub async fn validator(context: &Context<'_>, args: &RunValidator) -> Result<()>
     config.allow_local_urls = args.allow_local_urls;
     let events = Events::default();
     let listener = events.subscribe();
-    let handle = Validator::start_with(config, backend(context.console, args.cpu), events).await?;
+    let backend = backend(context.console, &args.device).await?;
+    let handle = Validator::start_with(config, backend, events).await?;
     context.console.note("validator runs; Ctrl-C ends it");
     let ended = async {
         tell(context.console, &market, listener).await?;

@@ -1,7 +1,7 @@
 //! The command line program `assay`, as a library so that tests and tools can run it in their own process.
 //!
 //! - `args`, `console`, `error`: how it talks. `context`: chain, wallet, market. `amount`, `tables`: how numbers look.
-//! - `job`, `provider`, `market`, `program`, `daemon`: the commands. `localnet`, `demo`: those that bring a chain (feature
+//! - `job`, `provider`, `market`, `program`, `kernel`, `daemon`: the commands. `device`: what computes. `localnet`, `demo`: those that bring a chain (feature
 //!   `localnet`).
 //! - `work`: what a job asks for. `npy`, `view`, `picture`: files and pictures. `store`: the content store.
 // Tests count as they like; the program itself is linted in its build without them.
@@ -14,8 +14,10 @@ pub mod context;
 pub mod daemon;
 #[cfg(feature = "localnet")]
 pub mod demo;
+pub mod device;
 pub mod error;
 pub mod job;
+pub mod kernel;
 #[cfg(feature = "localnet")]
 pub mod localnet;
 pub mod market;
@@ -29,7 +31,7 @@ pub mod view;
 pub mod work;
 
 use args::{
-    Cli, Command, JobCommand, MarketCommand, ProgramCommand, ProviderCommand, ServeStore, StoreCommand,
+    Cli, Command, JobCommand, KernelCommand, MarketCommand, ProgramCommand, ProviderCommand, ServeStore, StoreCommand,
     ValidatorCommand,
 };
 use clap::Parser;
@@ -37,7 +39,6 @@ use console::Console;
 use context::Context;
 use error::{CliError, Exit, Result};
 use futures_util::future::BoxFuture;
-#[cfg(not(feature = "localnet"))]
 use std::future::ready;
 
 /// Reads the process's command line, runs the command, and returns the exit code.
@@ -50,6 +51,10 @@ pub fn main() -> u8 {
             return if error.use_stderr() { Exit::Usage as u8 } else { 0 };
         }
     };
+    if matches!(cli.command, Command::DeviceProcess) {
+        // Before anything else is started: this process has no keys, asks no chain and does one thing.
+        return assay_device::child::main();
+    }
     log_to_stderr();
     let console = Console::process(cli.global.json);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -104,6 +109,9 @@ fn start<'a>(context: &'a Context<'a>, console: &'a Console, command: &'a Comman
         Command::Provider(ProviderCommand::Close(args)) => Box::pin(provider::close(context, args)),
         Command::Provider(ProviderCommand::Run(args)) => Box::pin(daemon::provider(context, args)),
         Command::Validator(ValidatorCommand::Run(args)) => Box::pin(daemon::validator(context, args)),
+        Command::Kernel(KernelCommand::List) => Box::pin(ready(kernel::list(console))),
+        Command::Kernel(KernelCommand::Selftest(args)) => Box::pin(kernel::selftest(console, args)),
+        Command::DeviceProcess => Box::pin(ready(Err(CliError::usage("this command is a process of its own")))),
         Command::Market(MarketCommand::Open(args)) => Box::pin(market::open(context, args)),
         Command::Market(MarketCommand::ProposeAuthority(args)) => Box::pin(market::propose_authority(context, args)),
         Command::Market(MarketCommand::AcceptAuthority) => Box::pin(market::accept_authority(context)),

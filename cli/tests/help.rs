@@ -59,11 +59,14 @@ fn these_are_the_commands() {
         "assay market propose-authority",
         "assay market accept-authority",
         "assay market close",
+        "assay kernel list",
+        "assay kernel selftest",
         "assay program deploy",
         "assay program upgrade",
         "assay program show",
         "assay program reclaim",
         "assay store serve",
+        "assay device-process",
     ];
     assert_eq!(names, expected);
 }

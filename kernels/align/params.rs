@@ -188,7 +188,8 @@ impl Params {
         let (stage, inside) = div_rem(inside, pairs.checked_mul(self.stage_tiles())?);
         let first_tile = stage.checked_mul(self.stage_tiles())?;
         let (pair, tile) = div_rem(inside, self.stage_tiles().min(self.tiles().checked_sub(first_tile)?));
-        (pair < pairs).then_some(Place { pair: first_pair.checked_add(pair)?, tile: first_tile.checked_add(tile)? })
+        (pair < pairs && first_tile < self.tiles())
+            .then_some(Place { pair: first_pair.checked_add(pair)?, tile: first_tile.checked_add(tile)? })
     }
 
     /// The leaf of a tile that the job has.

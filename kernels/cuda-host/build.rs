@@ -1,4 +1,5 @@
-//! Compiles the host.cpp of every kernel's folder, which includes the real .cu text, with the shim force-included.
+//! Compiles the host.cpp of every kernel's folder and of the tree's, which includes the real .cu text, with the shim
+//! force-included.
 
 use std::path::PathBuf;
 

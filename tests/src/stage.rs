@@ -4,7 +4,10 @@
 use crate::artifacts;
 use anyhow::{Context as _, Result, ensure};
 use assay_client::{Cluster, Reader, ix, rpc::Rpc, send::SendOptions, send::Sender, token};
-use assay_kernels::executor::{Backend, Cpu, ExecError, Inputs};
+use assay_kernels::{
+    executor::{Backend, Cpu, ExecError, Inputs},
+    registry::AnyKernel,
+};
 use assay_localnet::{Chain, Embedded, EmbeddedOptions, Program};
 use assay_migrations::{fund, programs::VERIFIER, setup, terms};
 use assay_settlement::{
@@ -70,10 +73,11 @@ impl Stage {
         let reader = Reader::new(Rpc::new(&cluster));
         let deployer = Keypair::new();
         chain.airdrop(&deployer.pubkey(), 100_000_000_000).await?;
+        let kernels: Vec<u16> = AnyKernel::ALL.iter().map(|kernel| kernel.id()).collect();
         let plan = setup::Plan {
             known_programs: None,
             mint: setup::MintPlan::New(Box::new(Keypair::new()), 6),
-            kernels: &[1, 2],
+            kernels: &kernels,
             market_id: 0,
             terms,
             experimental: true,

@@ -28,10 +28,15 @@ pub struct Spec {
 impl Spec {
     /// An image of 32 x 8 pixels: 4 leaves of 64 pixels, 2 shards of 128 cells.
     pub fn image() -> Self {
+        Self::rows(8)
+    }
+
+    /// An image of 32 columns and `rows` rows, a multiple of 4, in 2 shards.
+    pub fn rows(rows: u32) -> Self {
         let one = 1i64 << escape_time::FRACTION_BITS;
         let params =
-            escape_time::Params { width: 32, height: 8, max_iter: 200, x0: -2 * one, y0: -one, step: one / 10 };
-        Self { kernel: 1, params: params.to_bytes().to_vec(), inputs: Vec::new(), shard_leaves: 2 }
+            escape_time::Params { width: 32, height: rows, max_iter: 200, x0: -2 * one, y0: -one, step: one / 10 };
+        Self { kernel: 1, params: params.to_bytes().to_vec(), inputs: Vec::new(), shard_leaves: u64::from(rows / 4) }
     }
 
     /// A product of random matrices, m x k by k x n: leaves of 64 elements, one shard.

@@ -29,6 +29,8 @@ use std::{
 };
 use tokio::sync::broadcast;
 
+#[path = "worker/every_kernel.rs"]
+mod every_kernel;
 #[path = "worker/stepped.rs"]
 mod stepped;
 

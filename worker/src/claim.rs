@@ -345,7 +345,7 @@ async fn open(
     Ok(Err(best))
 }
 
-/// Seconds that computing what is claimed and not computed takes; one is computed at a time.
+/// Seconds until a device is free for one more shard: as many are computed at a time as there are devices, in turn.
 async fn queued(context: &Context) -> Result<u64> {
     let mut seconds = 0u64;
     for row in context.journal.unfinished()? {
@@ -355,7 +355,7 @@ async fn queued(context: &Context) -> Result<u64> {
             seconds = seconds.saturating_add(of_it);
         }
     }
-    Ok(seconds)
+    Ok(seconds.div_ceil(u64::try_from(context.backend.lanes().max(1)).unwrap_or(u64::MAX)))
 }
 
 /// Claims one shard: written down first, then sent.

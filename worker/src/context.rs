@@ -89,7 +89,7 @@ pub(crate) struct Context {
     pub store: Arc<Store>,
     pub fetcher: Fetcher,
     pub events: Events,
-    /// One shard is computed at a time: each takes the whole device.
+    /// As many shards are computed at a time as there are devices: each takes a whole one.
     pub computing: Semaphore,
     /// Something may have changed: look again.
     pub wake: Arc<Notify>,
@@ -157,7 +157,7 @@ impl Context {
         troubles: Arc<Troubles>,
         speeds: Speeds,
     ) -> Self {
-        let tasks = TaskTracker::new();
+        let (tasks, computing) = (TaskTracker::new(), Semaphore::new(backend.lanes().max(1)));
         Self {
             config,
             provider,
@@ -167,7 +167,7 @@ impl Context {
             store,
             fetcher: fetcher.counted_by(tasks.clone()),
             events,
-            computing: Semaphore::new(1),
+            computing,
             wake: Arc::default(),
             drain: CancellationToken::new(),
             jobs: Mutex::default(),

@@ -71,6 +71,13 @@ pub enum WorkerError {
         /// True when nothing that it computes from here on is to be trusted.
         broken: bool,
     },
+    /// The backend's device failed and was started anew, or will be. What it had computed was thrown away; trying again
+    /// may go well.
+    #[error("{why}. Nothing of it was committed; it is computed again")]
+    Interrupted {
+        /// What happened.
+        why: String,
+    },
     /// The backend's bytes are not the reference's. They were not committed.
     #[error(
         "the backend computed a wrong cell (leaf {leaf}, cell {cell}): nothing was committed. Check the device and its driver"
@@ -160,6 +167,7 @@ impl WorkerError {
             Self::Fetch { .. } => "fetch",
             Self::FetchMismatch { .. } => "fetch-mismatch",
             Self::Backend { .. } => "backend",
+            Self::Interrupted { .. } => "device-interrupted",
             Self::SelfCheck { .. } => "self-check",
             Self::TooSlow { .. } => "too-slow",
             Self::Stopped => "stopped",

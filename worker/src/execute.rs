@@ -26,6 +26,7 @@ use crate::{
     context::{Context, JobContext, lock},
     error::{Result, WorkerError},
     events::{ShardRef, What},
+    failing::verified,
     fetch::blocking,
     journal::Obligation,
     runs::{Limits, run_by_run},
@@ -146,7 +147,8 @@ impl Context {
                 let started = Instant::now();
                 let mut beside = context.store.new_result(&shard.shard)?;
                 let (backend, speeds) = (context.backend.as_ref(), &context.speeds);
-                let crown = run_by_run(backend, speeds, terms, &inputs, &layout, &limits, &mut beside)?;
+                let crown =
+                    verified(backend, || run_by_run(backend, speeds, terms, &inputs, &layout, &limits, &mut beside))?;
                 let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
                 let result = ResultFile::with_crown(layout.clone(), beside.file()?, crown)
                     .map_err(|error| WorkerError::Backend { why: error.to_string(), broken: true })?;

@@ -4,7 +4,7 @@
 //! - `config`, `events`, `error`: what goes in and what comes out.
 //! - `eligibility` (which jobs), `effort` (how long they take), `step` (what next for a shard): the decisions, as plain
 //!   functions.
-//! - `claim`, `execute`, `obligation`, `prove`, `answer`: what is done. `gate`, `tries`: in which order, and when again. `search`: what was overlooked or is left over. `purse`:
+//! - `claim`, `execute`, `obligation`, `prove`, `answer`: what is done. `failing`: what a failing device has computed. `gate`, `tries`: in which order, and when again. `search`: what was overlooked or is left over. `purse`:
 //!   lamports. `troubles`: what is wrong. `journal`, `store`: what is kept. `fetch`, `server`, `doorkeeper`: bytes in
 //!   and out. `chain`, `wake`: the chain.
 
@@ -19,6 +19,7 @@ pub mod eligibility;
 pub mod error;
 pub mod events;
 mod execute;
+mod failing;
 pub mod fetch;
 pub mod gate;
 pub mod journal;

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     effort::Speeds,
     error::{Result, WorkerError},
+    failing::failure,
 };
 
 /// What one run of a computation should take: short enough to stop in between, long enough to keep a device busy.
@@ -39,9 +40,7 @@ fn guarded<T>(work: impl FnOnce() -> core::result::Result<T, ExecError>) -> Resu
     // What a panic left of the backend is not used again: the caller marks it as broken.
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(made)) => Ok(made),
-        Ok(Err(error)) => {
-            Err(WorkerError::Backend { broken: matches!(error, ExecError::Device(_)), why: error.to_string() })
-        }
+        Ok(Err(error)) => Err(failure(error)),
         Err(_) => Err(WorkerError::Backend { broken: true, why: "it panicked".to_owned() }),
     }
 }

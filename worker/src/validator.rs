@@ -128,7 +128,7 @@ pub struct Validator {
     later: Mutex<HashMap<(Pubkey, Work), Later>>,
     /// Shards that are worked on just now, with their providers.
     busy: Mutex<HashMap<(Pubkey, Work), Pubkey>>,
-    /// One shard is computed at a time: each takes the whole device.
+    /// As many shards are computed at a time as there are devices: each takes a whole one.
     computing: Semaphore,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -182,6 +182,7 @@ impl Validator {
         let fetcher = Fetcher::new(config.allow_local_urls, config.max_bytes)?;
         events.tell(None, None, What::Started { backend: backend.name() });
         let stop = CancellationToken::new();
+        let computing = Semaphore::new(backend.lanes().max(1));
         let validator = Self {
             config,
             backend,
@@ -192,7 +193,7 @@ impl Validator {
             checked: Mutex::default(),
             later: Mutex::default(),
             busy: Mutex::default(),
-            computing: Semaphore::new(1),
+            computing,
             tasks: TaskTracker::new(),
             stop: stop.clone(),
         };

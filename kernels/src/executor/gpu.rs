@@ -89,9 +89,8 @@ impl Gpu {
                 }
             }
         }
-        let flow = Flow::new(&context)?;
-        let (kept, notes) = (Mutex::default(), Mutex::new(notes));
-        Ok(Self { stream: context.default_stream(), functions, kept, notes, flow })
+        let (flow, notes) = (Flow::new(&context)?, Mutex::new(notes));
+        Ok(Self { stream: context.default_stream(), functions, kept: Mutex::default(), notes, flow })
     }
 
     /// The stream that everything goes to.

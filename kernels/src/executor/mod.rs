@@ -61,6 +61,10 @@ pub enum ExecError {
     /// The device or its driver failed. What it returns from here on is not to be trusted: end the process.
     #[error("the device failed: {0}")]
     Device(String),
+    /// The device failed and was started anew. Nothing that it computed since it last passed its known answers counts;
+    /// computing all of it again may go well.
+    #[error("the device failed and was started anew, what it had computed does not count: {0}")]
+    Interrupted(String),
 }
 
 impl From<ParamError> for ExecError {
@@ -96,6 +100,26 @@ pub trait Backend: Send + Sync {
         let bytes = self.run(kernel, params, inputs, leaves.clone())?;
         let nodes = commit.nodes(&geometry, leaves, &bytes).ok_or(ExecError::LeafRange)?;
         Ok(Piece { bytes, nodes })
+    }
+
+    /// How many runs it can do at the same time: its devices.
+    fn lanes(&self) -> usize {
+        1
+    }
+
+    /// A mark to take before the first run of something whose result is to count as a whole; see
+    /// [`verify`](Self::verify).
+    fn mark(&self) -> u64 {
+        0
+    }
+
+    /// Whether what was computed since `mark` may count: no device has failed since, and those that computed give their
+    /// known answers still.
+    ///
+    /// # Errors
+    /// [`ExecError::Interrupted`], [`ExecError::Device`].
+    fn verify(&self, _mark: u64) -> Result<(), ExecError> {
+        Ok(())
     }
 }
 

@@ -13,6 +13,7 @@ mod delivery;
 mod draws;
 mod errors;
 mod events;
+mod every_kernel;
 mod fairness;
 mod frozen;
 mod halts;

@@ -17,7 +17,8 @@ struct Flood {
 impl Flood {
     fn new(challenges: u64) -> Self {
         let mut w = World::new();
-        let task = w.create(Spec::image());
+        // Shards of 256 cells.
+        let task = w.create(Spec::rows(16));
         let (alice, stranger) = (w.alice.clone(), w.stranger.clone());
         let works = [0, 1].map(|index| w.claim_and_commit(&task, index, &alice));
         w.draw(&task, 0);
