@@ -97,14 +97,24 @@ impl Ways {
                 Err(error) => gpu.note(format!("{} has not enough shared memory: {error}", entry.name)),
             }
         }
-        // Ragged in every direction, with padding that is not zero; and one that takes long enough to be timed.
-        let ragged = Trial::new(gpu, &clean, Params { m: 150, n: 275, k: 1_043 })?;
+        // Ragged in every direction, with padding that is not zero; whole tiles; and one that takes long enough to be
+        // timed.
+        let small = [Params { m: 150, n: 275, k: 1_043 }, Params { m: 256, n: 512, k: 1_024 }];
+        let small = small.map(|params| Trial::new(gpu, &clean, params));
         let long = Trial::new(gpu, &clean, Params { m: 4_096, n: 4_096, k: 4_096 })?;
         let mut timed = Vec::new();
         for way in ways {
-            if ragged.wrong(gpu, &way)? {
+            let (mut right, mut wrong) = (false, false);
+            for trial in &small {
+                match trial.as_ref().map_err(Clone::clone)?.is_right(gpu, &way)? {
+                    Some(true) => right = true,
+                    Some(false) => wrong = true,
+                    None => gpu.note(format!("{} does not make every product", way.name())),
+                }
+            }
+            if wrong {
                 gpu.note(format!("{} does not give the right numbers here: it is not used", way.name()));
-            } else if let Some(seconds) = long.seconds(gpu, &way)? {
+            } else if right && let Some(seconds) = long.seconds(gpu, &way)? {
                 timed.push((seconds, way));
             }
         }
@@ -179,20 +189,20 @@ impl Trial {
         Ok(Self { product, a, b, params, out, _held: (on_card, b_on_card) })
     }
 
-    /// Whether this way makes something else of it than the processor does, or nothing.
-    fn wrong(&self, gpu: &Gpu, way: &Way) -> Result<bool, ExecError> {
+    /// Whether this way makes the same of it as the processor; `None` where it does not make it.
+    fn is_right(&self, gpu: &Gpu, way: &Way) -> Result<Option<bool>, ExecError> {
         let elements = usize::try_from(self.params.elements()).unwrap_or(usize::MAX);
         let mut expected = vec![0; elements.saturating_mul(ELEMENT_BYTES as usize)];
         cpu::multiply(&self.params, &self.a, &self.b, 0..self.params.elements(), &mut expected)?;
         // SAFETY: the buffers are held, and as large as the product says.
         if !unsafe { way.multiply(gpu, &self.product) }? {
-            return Ok(true);
+            return Ok(None);
         }
         let mut made = vec![0; self.out.len()];
         gpu.fetch(&self.out, &mut made)?;
         let row = |bytes: u32| bytes.saturating_mul(ELEMENT_BYTES) as usize;
-        let rows = made.chunks(row(self.product.stride)).zip(expected.chunks(row(self.params.n)));
-        Ok(rows.into_iter().any(|(made, expected)| !made.starts_with(expected)))
+        let mut rows = made.chunks(row(self.product.stride)).zip(expected.chunks(row(self.params.n)));
+        Ok(Some(rows.all(|(made, expected)| made.starts_with(expected))))
     }
 
     /// Seconds that it takes, at best; `None` where this way does not make it.
@@ -201,7 +211,7 @@ impl Trial {
         for _ in 0..3 {
             gpu.finish()?;
             let start = Instant::now();
-            // SAFETY: as in `wrong`.
+            // SAFETY: as in `is_right`.
             if !unsafe { way.multiply(gpu, &self.product) }? {
                 return Ok(None);
             }

@@ -17,6 +17,7 @@ const TILES: [(u64, u64); 4] = [(240, 288), (120, 192), (48, 96), (24, 96)];
 /// Tiles that each core should have.
 const TILES_PER_THREAD: u64 = 4;
 /// With fewer rows packing B costs more than it saves.
+#[cfg(target_arch = "x86_64")]
 const FEW_ROWS: u64 = 4;
 
 /// A way to multiply on this processor.
@@ -76,6 +77,7 @@ pub fn ways() -> Vec<Way> {
 ///
 /// # Errors
 /// [`ExecError::LeafRange`] when `out` or the inputs don't have the sizes that params and range require.
+#[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables, reason = "blocks alone need room"))]
 pub fn multiply_by(
     way: Way,
     params: &Params,

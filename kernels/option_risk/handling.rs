@@ -10,6 +10,9 @@ use crate::handling::{Fact, Format, Handling, Part, Trial, doubled, noise};
 use crate::kernel::Kernel;
 use crate::merkle::CHUNK_BYTES;
 
+/// Measured: a path of one step takes as long as if it had this much more work.
+const PATH_WORK: u64 = 500;
+
 impl OptionRisk {
     fn is_whole(params: &Params, result: &[u8]) -> bool {
         params.cells.checked_mul(u64::from(params.cell_bytes())) == Some(result.len() as u64)
@@ -23,9 +26,11 @@ fn random(params: Params, seed: u64) -> Trial {
 }
 
 impl Handling for OptionRisk {
-    /// Compute units that the chain would need: they count what there is to do.
+    /// Compute units that the chain would need for the paths, and what a path costs an executor besides.
     fn work_of_cost_one(&self, params: &[u8]) -> Result<u64, ParamError> {
-        Ok(Self::parse(params)?.units())
+        let params = Self::parse(params)?;
+        let path = params.path_units().saturating_add(PATH_WORK);
+        Ok(path.saturating_mul(u64::from(params.paths)))
     }
 
     fn trial(&self, size: u32) -> Option<Trial> {
@@ -78,7 +83,12 @@ impl Handling for OptionRisk {
 
     fn facts(&self, params: &[u8], result: &[u8]) -> Vec<Fact> {
         let params = Self::parse(params).ok().filter(|params| Self::is_whole(params, result));
-        let Some(risk) = params.and_then(|params| result::risk(&params, result)) else { return Vec::new() };
+        let both = params.and_then(|params| {
+            let scale = f64::exp2(-f64::from(params.value_bits));
+            let extremes = result::extremes(&params, result)?.map(|(cell, value)| (cell, value as f64 * scale));
+            Some((result::risk(&params, result)?, extremes))
+        });
+        let Some((risk, extremes)) = both else { return Vec::new() };
         let mut facts = vec![Fact { name: "paths", value: risk.paths.to_string() }];
         let mut add = |name: &'static str, value: f64| facts.push(Fact { name, value: format!("{value:.6}") });
         add("value", risk.value.mean);
@@ -87,6 +97,10 @@ impl Handling for OptionRisk {
         for ((at_risk, shortfall), losses) in names.into_iter().zip(risk.losses) {
             add(at_risk, losses.value_at_risk);
             add(shortfall, losses.expected_shortfall);
+        }
+        // A single forged value could move the mean: these are the cells to name.
+        for (name, (cell, value)) in ["least-value", "largest-value"].into_iter().zip(extremes) {
+            facts.push(Fact { name, value: format!("{value:.6} in cell {cell} of the job") });
         }
         facts
     }
@@ -133,6 +147,17 @@ mod tests {
         let shortfall = mean - values[..worst].iter().sum::<f64>() / worst as f64;
         assert!((fact("expected-shortfall-95") - shortfall).abs() < 1e-5);
         assert!(fact("expected-shortfall-99") > shortfall);
+        let [.., least, most] = &facts[..] else { panic!("{facts:?}") };
+        // Where the value stands in the result: cells of a digest and so many values.
+        let paths = usize::from(job.params.paths);
+        for (fact, value) in [(least, values[0]), (most, values[count - 1])] {
+            let (number, cell) = fact.value.split_once(" in cell ").unwrap();
+            let cell: usize = cell.split(' ').next().unwrap().parse().unwrap();
+            assert!((number.parse::<f64>().unwrap() - value).abs() < 1e-5);
+            let words = result.as_chunks::<8>().0[cell * (paths + 1)..][1..=paths].iter();
+            let scale = f64::exp2(-f64::from(job.params.value_bits));
+            assert!(words.map(|word| i64::from_le_bytes(*word) as f64 * scale).any(|found| found == value));
+        }
         assert_eq!(OptionRisk.facts(&bytes, &result[8..]), Vec::new());
         let moved: f64 = OptionRisk.facts(&bytes, &result)[3].value.parse().unwrap();
         assert!((moved - (paid - values[worst - 1])).abs() < 1e-5);

@@ -188,13 +188,12 @@ static __device__ __forceinline__ void paths(u64 *out, const Piece *table, const
   atomicXor(&cell[0], digest);
 }
 
-#define OPTION_RISK(N)                                                                                        \
+#define ENTRY(NAME, N)                                                                                        \
   extern "C" __global__ void __launch_bounds__(BLOCK)                                                         \
-  option_risk_##N(u64 *__restrict__ out, const Piece *__restrict__ table, const u64 *__restrict__ model,      \
-                  const Job job) {                                                                            \
+  NAME(u64 *__restrict__ out, const Piece *__restrict__ table, const u64 *__restrict__ model, const Job job) { \
     paths<N>(out, table, model, job);                                                                         \
   }
 
-OPTION_RISK(4)
-OPTION_RISK(8)
-OPTION_RISK(16)
+ENTRY(option_risk_4, 4)
+ENTRY(option_risk_8, 8)
+ENTRY(option_risk_16, 16)

@@ -209,7 +209,8 @@ impl Params {
         Some(self)
     }
 
-    fn path_units(&self) -> u64 {
+    /// The part of it that each path takes.
+    pub(super) fn path_units(&self) -> u64 {
         let (steps, assets) = (u64::from(self.steps), u64::from(self.assets));
         let (positions, factors) = (u64::from(self.positions), self.factors() as u64);
         // 65,536 normals at most, so nothing here comes near 2^64.

@@ -84,6 +84,16 @@ fn estimate(numbers: impl Iterator<Item = i64> + Clone, scale: f64) -> Estimate 
     Estimate { mean: mean * scale, standard_error: (squares / (count - 1.0).max(1.0) / count).sqrt() * scale }
 }
 
+/// The cells of the job that have the least and the largest value, with it: `None` when this is not a whole result. A forged
+/// value that moves the mean is one of them.
+pub fn extremes(params: &Params, result: &[u8]) -> Option<[(u64, i64); 2]> {
+    let values = values(params, result)?;
+    let numbered = || (0u64..).zip(values.iter().copied());
+    let (least, most) = (numbered().min_by_key(|(_, value)| *value)?, numbered().max_by_key(|(_, value)| *value)?);
+    let cell = |(path, value): (u64, i64)| (path.checked_div(u64::from(params.paths)).unwrap_or(0), value);
+    Some([cell(least), cell(most)])
+}
+
 /// What a whole result says; `None` when it is none.
 pub fn risk(params: &Params, result: &[u8]) -> Option<Risk> {
     let mut values = values(params, result)?;

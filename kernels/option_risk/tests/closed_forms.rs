@@ -1,6 +1,7 @@
 //! Prices and losses against formulas: within four standard errors, for seeds that are fixed.
 
 use super::super::import::{Barrier, Kind, Model, Position, Underlying};
+use super::super::random::normal;
 use super::super::result::{self, Estimate};
 use super::identities::{asset, model, option, run};
 
@@ -37,6 +38,32 @@ fn near(found: &Estimate, exact: f64, what: &str) {
 fn payoffs(model: &Model, steps: u16, paths: u64, seed: u64) -> Vec<Estimate> {
     let (params, bytes) = run(model, steps, paths, seed);
     result::payoffs(&params, &bytes).unwrap()
+}
+
+/// The chance of more than `x`, where that is at least 2: the continued fraction of Laplace.
+fn tail(x: f64) -> f64 {
+    let fraction = (1..=300).rev().fold(0.0, |below, i| f64::from(i) / (x + below));
+    (-x * x / 2.0).exp() / (2.0 * core::f64::consts::PI).sqrt() / (x + fraction)
+}
+
+#[test]
+fn every_cubic_is_the_inverse_of_the_distribution_function() {
+    assert!((tail(2.0) - (1.0 - phi(2.0))).abs() < 1e-11);
+    let mut worst = 0f64;
+    for octave in 0..31u32 {
+        // From 2^(31 - octave) on; every eighth is a piece of its own, and in the last octaves every number.
+        let (first, count) = (1u64 << (31 - octave), 1u64 << (31 - octave).min(7));
+        for part in 0..count {
+            // Odd numbers stand for probabilities; two pieces meet between them.
+            let place = (first + part * (first / count)) | 1;
+            let size = normal((place >> 1) as u32) as f64 / f64::exp2(28.0);
+            let chance = place as f64 / f64::exp2(33.0);
+            let found = if size < 2.0 { 1.0 - phi(size) } else { tail(size) };
+            let density = (-size * size / 2.0).exp() / (2.0 * core::f64::consts::PI).sqrt();
+            worst = worst.max(((found - chance) / density).abs());
+        }
+    }
+    assert!(worst < 1.7e-7 && worst > 1e-8, "{worst}");
 }
 
 #[test]

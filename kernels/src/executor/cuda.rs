@@ -59,11 +59,6 @@ impl Cuda {
         Ok(cuda)
     }
 
-    /// What serves less well on this machine than it could, and why, in words.
-    pub fn notes(&self) -> Vec<String> {
-        self.gpu.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or_else(Vec::new, Gpu::notes)
-    }
-
     /// Small jobs of every kernel against the reference.
     fn self_test(&self) -> Result<(), Finding> {
         AnyKernel::ALL.iter().try_for_each(|kernel| {
@@ -80,6 +75,10 @@ impl Cuda {
 impl Backend for Cuda {
     fn name(&self) -> String {
         self.name.clone()
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.gpu.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or_else(Vec::new, Gpu::notes)
     }
 
     fn run(&self, kernel: u16, params: &[u8], inputs: &Inputs, leaves: Range<u64>) -> Result<Vec<u8>, ExecError> {

@@ -78,6 +78,11 @@ pub trait Backend: Send + Sync {
     /// What it runs on, for people.
     fn name(&self) -> String;
 
+    /// What serves less well than it could, and why, in words: a library that is missing, a way that gives wrong numbers.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Computes the leaves `leaves` of the job: their bytes, one after the other.
     ///
     /// # Errors
