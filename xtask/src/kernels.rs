@@ -56,6 +56,9 @@ pub struct SuiteOptions {
     /// Do not run, but put a program that does into this folder, to be carried to a machine with a card
     #[arg(long)]
     pack: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
     /// More arguments for the program: --seed N, --kernel NAME, --no-bench, --on-processor
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
@@ -98,6 +101,9 @@ pub fn suite(options: &SuiteOptions) -> Result<ExitCode> {
     }
     let mut command = Command::new(&program);
     command.args(["suite", "--minutes", &options.minutes]).args(&options.arguments);
+    if options.json {
+        command.arg("--json");
+    }
     let status = command.status().with_context(|| format!("cannot start {}", program.display()))?;
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
     Ok(ExitCode::from(code))

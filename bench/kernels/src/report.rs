@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
-use assay_kernels::executor::Cuda;
+use assay_kernels::{executor::Cuda, registry::AnyKernel};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -105,7 +105,7 @@ pub fn main(options: &Options) -> Result<ExitCode> {
     let mut sections = vec![cores::section()?, hashing::section()?, validator::section()?, evidence::section()?];
     sections.push(if options.gpu {
         match Cuda::probe() {
-            Ok(cuda) => card::section(&cuda, &card::SIZES)?,
+            Ok(cuda) => card::section(&cuda, AnyKernel::ALL, &card::SIZES)?,
             Err(finding) => card::not_measured(&finding.problem),
         }
     } else {

@@ -36,6 +36,9 @@ pub struct Options {
     /// Only this kernel; may be given several times
     #[arg(long)]
     kernel: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
     /// Do not measure
     #[arg(long)]
     no_bench: bool,
@@ -98,11 +101,15 @@ pub fn main(options: &Options) -> Result<ExitCode> {
     let measured = match (right, options.no_bench) {
         (false, _) => Err("the card is not right".to_owned()),
         (true, true) => Err("not asked for".to_owned()),
-        (true, false) => card::section(&*card, &card::SIZES).map_err(|error| format!("{error:#}")),
+        (true, false) => card::section(&*card, &kernels, &card::SIZES).map_err(|error| format!("{error:#}")),
     };
     sections.push(measured.unwrap_or_else(|why| card::not_measured(&why)));
     report(&machine, &sections)?;
-    print!("{}", page(HEAD, &machine, &sections));
+    if options.json {
+        println!("{}", json(&machine, &sections));
+    } else {
+        print!("{}", page(HEAD, &machine, &sections));
+    }
     Ok(if right { ExitCode::SUCCESS } else { ExitCode::from(WRONG) })
 }
 

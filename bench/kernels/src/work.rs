@@ -81,7 +81,13 @@ pub const KNOWN: [Known; 6] = [
             ("H200", 5.71e12, "CUDASW++4.0 on an H100, the same processor"),
         ],
     },
-    Known { kernel: "option_risk", unit: "units of its own", peers: &[], card_peers: &[], published: &[] },
+    Known {
+        kernel: "option_risk",
+        unit: "compute units that the chain would need",
+        peers: &[("risk_numpy", "NumPy 2.2.6, Philox, float64, the same example (not the same bits)")],
+        card_peers: &[("cuda_paths", "a straightforward CUDA kernel: float32, a thread for each path")],
+        published: &[],
+    },
 ];
 
 /// What is known of a kernel.
@@ -209,6 +215,15 @@ mod tests {
     fn every_kernel_has_a_name_for_its_units() {
         for kernel in AnyKernel::ALL {
             assert!(known(*kernel).is_some(), "{}: say in KNOWN what its units are", kernel.name());
+        }
+    }
+
+    #[test]
+    fn every_peer_is_one() {
+        let script = include_str!("peers/peers.py");
+        for (key, name) in KNOWN.iter().flat_map(|known| known.peers.iter().chain(known.card_peers)) {
+            let is_here = key.starts_with("rust:") || script.contains(&format!("\ndef {key}("));
+            assert!(is_here && !name.is_empty(), "there is no peer {key}");
         }
     }
 

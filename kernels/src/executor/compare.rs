@@ -8,7 +8,7 @@ use core::ops::Range;
 use std::time::Instant;
 
 use super::{Backend, Commit, Cpu, ExecError, Leaves, reference_cell_after};
-use crate::abi::Geometry;
+use crate::abi::{Geometry, SOURCE_LEAVES};
 use crate::handling::Trial;
 use crate::random::Random;
 use crate::registry::AnyKernel;
@@ -278,20 +278,12 @@ fn by_reference(
     random: &mut Random,
 ) -> Result<u64, Difference> {
     let failed = Difference::NoExpectation;
-    let (mut earlier, mut rest) = (Leaves::new(), whole);
-    let has_stages = geometry.used_classes().iter().any(|class| class.stage > 0);
-    let count = geometry.leaves().filter(|_| has_stages).unwrap_or(0);
-    for leaf in 0..count {
-        let bytes = geometry.leaf_span(leaf).and_then(|span| usize::try_from(span.bytes).ok());
-        let (leaf_bytes, behind) =
-            bytes.and_then(|bytes| rest.split_at_checked(bytes)).ok_or(failed(ExecError::LeafRange))?;
-        earlier.insert(leaf, leaf_bytes.to_vec());
-        rest = behind;
-    }
+    let mut earlier = Leaves::new();
     let cells = geometry.cells().unwrap_or(0);
     let each = REFERENCE_CELLS.min(cells);
     for _ in 0..each {
         let at = geometry.locate(random.below(cells)).ok_or(failed(ExecError::LeafRange))?;
+        read_before(kernel, job, geometry, whole, (at.leaf, at.cell), &mut earlier).map_err(failed)?;
         let expected = reference_cell_after(kernel.id(), &job.params, &job.inputs(), &earlier, at.leaf, at.cell)
             .map_err(failed)?;
         let start = geometry.bytes_before(at.leaf).unwrap_or(u64::MAX);
@@ -302,6 +294,34 @@ fn by_reference(
         }
     }
     Ok(each)
+}
+
+/// Puts the leaves that a cell reads among `earlier`, out of the whole result.
+fn read_before(
+    kernel: AnyKernel,
+    job: &Trial,
+    geometry: &Geometry,
+    whole: &[u8],
+    (leaf, cell): (u64, u32),
+    earlier: &mut Leaves,
+) -> Result<(), ExecError> {
+    let bytes_of = |leaf: u64| {
+        let place = |leaf| usize::try_from(geometry.bytes_before(leaf)?).ok();
+        whole.get(place(leaf)?..place(leaf.checked_add(1)?)?)
+    };
+    let mut all_there = true;
+    kernel.reads(&job.params, leaf, cell, &mut |read| {
+        if read.source != SOURCE_LEAVES {
+            return;
+        }
+        for leaf in read.start..read.start.saturating_add(read.count) {
+            match bytes_of(leaf) {
+                Some(bytes) => drop(earlier.insert(leaf, bytes.to_vec())),
+                None => all_there = false,
+            }
+        }
+    })?;
+    if all_there { Ok(()) } else { Err(ExecError::LeafRange) }
 }
 
 /// A random job: of the kernel's own making, or one of its small jobs with some params changed; the inputs random.
