@@ -83,6 +83,8 @@ fn other_kernels_inputs() {
     let product = "010000000100000000040000";
     for (args, exit, code) in [
         (&["mlp-i8", "--weights", "none", "--samples", "chunk"][..], 3, "not-a-network"),
+        (&["align", "--queries", "none", "--database", "chunk"], 3, "file-not-found"),
+        (&["align", "--queries", "chunk", "--database", "chunk"], 3, "not-fasta"),
         (&["search", "--message", "zz", "--count", "512"], 2, "usage"),
         (&["search", "--message", "00", "--count", "5"], 2, "usage"),
         (&["search", "--message-file", "none", "--count", "512"], 3, "file-not-found"),

@@ -37,6 +37,7 @@ fn these_are_the_commands() {
         "assay job submit gemm-i8",
         "assay job submit search",
         "assay job submit mlp-i8",
+        "assay job submit align",
         "assay job submit kernel",
         "assay job status",
         "assay job name",

@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::params::{MAX_CLASSES, MAX_TILES, Params};
+use super::params::{MAX_CLASSES, MAX_TILES, Params, QUERY_SLOT};
 use super::scoring::{AMINO_ACIDS, ANY_NUCLEOTIDE, Matrix, NUCLEOTIDES, SEPARATOR, Scoring};
 use super::tile::{TILE_COLUMNS, TILE_ROWS};
 use crate::abi::ParamError;
@@ -250,7 +250,8 @@ pub fn params(scoring: Scoring, queries: &[Record], database: &[Record], shards:
         let cuts = if params.stages() > 1 { MAX_CLASSES.checked_div(params.stages()).unwrap_or(0) } else { u64::MAX };
         let cuts = cuts.min(params.pairs());
         if u64::from(shards) > cuts {
-            refused = ImportError::Shards(cuts);
+            let before = if let ImportError::Shards(most) = refused { most } else { 0 };
+            refused = ImportError::Shards(cuts.max(before));
             continue;
         }
         if params.stages() > 1 {
@@ -284,7 +285,10 @@ pub fn queries_input(params: &Params, queries: &[Record]) -> Vec<u8> {
     let length = usize::try_from(params.query_bytes()).unwrap_or(usize::MAX);
     let mut bytes = Vec::new();
     for (query, number) in queries.iter().zip(1usize..) {
-        bytes.extend_from_slice(&query.symbols);
+        for symbols in query.symbols.chunks(TILE_ROWS) {
+            bytes.extend_from_slice(symbols);
+            bytes.resize(bytes.len().next_multiple_of(QUERY_SLOT as usize), SEPARATOR);
+        }
         bytes.resize(length.saturating_mul(number), SEPARATOR);
     }
     padded(bytes)
