@@ -235,10 +235,16 @@ pub fn params(scoring: Scoring, queries: &[Record], database: &[Record], shards:
         scoring,
     };
     let mut found: Option<Params> = None;
+    let mut found_one_row = false;
     let mut refused = too_long();
     let most = MAX_TILES.checked_div(u64::from(query_tiles)).ok_or(ParamError::Zero)?;
     for row_tiles in 1..=u8::try_from(most).unwrap_or(u8::MAX) {
         let Some((rows, filled)) = rows_of(others.iter().copied(), row_tiles) else { continue };
+        if found_one_row {
+            // Longer ones only add padding.
+            break;
+        }
+        found_one_row = rows == 1;
         let rows = u32::try_from(rows).map_err(|_| ParamError::TooLarge)?;
         let mut params = Params { rows, row_tiles, ..base };
         // Tiles without a symbol of one side cost next to nothing and are drawn all the same.
@@ -266,10 +272,6 @@ pub fn params(scoring: Scoring, queries: &[Record], database: &[Record], shards:
         };
         if found.as_ref().is_none_or(|best| price(&params) < price(best)) {
             found = Some(params);
-        }
-        if rows == 1 {
-            // Longer ones only add padding.
-            break;
         }
     }
     found.ok_or(refused)

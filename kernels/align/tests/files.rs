@@ -229,6 +229,9 @@ fn sequences_are_cut_into_few_tiles() {
     let least = many.iter().sum::<usize>() as u64 * 8 / 128;
     assert!(proteins.groups == 2 && tiles < least * 5 / 4, "{tiles} tiles, {least} at least");
     assert!(matches!(params(&[350], &many, 16), Err(ImportError::Shards(2))));
+    // One row in five stages: a group for each of three pairs at most.
+    assert!(matches!(params(&[150, 150, 150], &[852], 4), Err(ImportError::Shards(3))));
+    assert_eq!(shape(params(&[150, 150, 150], &[852], 3).unwrap()), (4, 7, 1, 3));
     assert!(matches!(params(&[1, 1, 1, 480], &many, 1), Err(ImportError::Ragged { least: 1, most: 480 })));
     assert!(matches!(params(&[48 * 13], &[128 * 8], 1), Err(ImportError::TooLongPair { query: 624, target: 1_024 })));
     assert!(matches!(params(&[48 * 97], &[1], 1), Err(ImportError::TooLongPair { .. })));
