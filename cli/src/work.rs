@@ -1,5 +1,6 @@
 //! What a job asks for, worked out before anything is sent: parameters, padded inputs, how it is cut into shards.
 
+pub mod alignment;
 pub mod network;
 pub mod risk;
 pub mod search;

@@ -85,6 +85,8 @@ fn other_kernels_inputs() {
         (&["mlp-i8", "--weights", "none", "--samples", "chunk"][..], 3, "not-a-network"),
         (&["option-risk", "--model", "none"], 3, "file-not-found"),
         (&["option-risk", "--model", "chunk"], 3, "not-a-model"),
+        (&["align", "--queries", "none", "--database", "chunk"], 3, "file-not-found"),
+        (&["align", "--queries", "chunk", "--database", "chunk"], 3, "not-fasta"),
         (&["search", "--message", "zz", "--count", "512"], 2, "usage"),
         (&["search", "--message", "00", "--count", "5"], 2, "usage"),
         (&["search", "--message-file", "none", "--count", "512"], 3, "file-not-found"),

@@ -38,6 +38,7 @@ fn these_are_the_commands() {
         "assay job submit search",
         "assay job submit mlp-i8",
         "assay job submit option-risk",
+        "assay job submit align",
         "assay job submit kernel",
         "assay job status",
         "assay job name",

@@ -1,21 +1,21 @@
-// Kernel 6, align: Smith-Waterman tiles of 64 x 128 symbols with affine gaps, exact in 32 bits.
+// Kernel 6, align: Smith-Waterman tiles of 48 x 128 symbols with affine gaps, exact in 32 bits.
 //
 // Plain CUDA C++ without headers: the same text goes to NVRTC and, in tests, to a host C++ compiler.
-// A team of 16 threads takes a pair of a query and a row through all of its tiles, a strip of 64 query symbols at a time:
-// each thread has four of them, and works on the column behind the one that the thread before it works on. The lower edge
+// A team of 16 threads takes a pair of a query and a row through all of its tiles, a strip of 48 query symbols at a time:
+// each thread has three of them, and works on the column behind the one that the thread before it works on. The lower edge
 // of a strip lies in `edge` for the next one.
 
 #define TEAM 16       // threads of a team
-#define OWN 4         // symbols of the query that a thread has
+#define OWN 3         // symbols of the query that a thread has
 #define BLOCK 128     // threads of a block
-#define TILE_ROWS 64
+#define QUERY_SLOT 64 // bytes of a query for each strip
 #define TILE_COLUMNS 128
-#define TILE_BYTES 528
+#define TILE_BYTES 496
 #define RIGHT_H 16    // where the parts of a tile begin
-#define RIGHT_E 80
-#define BOTTOM_H 144
-#define BOTTOM_F 272
-#define BEST_H 400
+#define RIGHT_E 64
+#define BOTTOM_H 112
+#define BOTTOM_F 240
+#define BEST_H 368
 #define SEPARATOR 31
 #define RESET 0x80
 #define DIGEST_FACTOR 0x9e3779b1u
@@ -40,7 +40,7 @@ align_pairs(unsigned char *__restrict__ out, int *__restrict__ edge, const unsig
   unsigned long long query = (first + pair) / row_count, row = (first + pair) % row_count;
   unsigned columns = row_tiles * TILE_COLUMNS, tiles = query_tiles * row_tiles;
   const unsigned char *own_row = rows + row * columns;
-  const unsigned char *own_query = queries + query * query_tiles * TILE_ROWS;
+  const unsigned char *own_query = queries + query * query_tiles * QUERY_SLOT;
   int *own_edge = edge + (unsigned long long)pair * columns * 3;
   int gap = open - extend;
   int before = (int)(threadIdx.x % 32) - 1;
@@ -49,7 +49,7 @@ align_pairs(unsigned char *__restrict__ out, int *__restrict__ edge, const unsig
     int h[OWN], e[OWN], diagonal = 0;
 #pragma unroll
     for (int k = 0; k < OWN; k++) {
-      symbol[k] = own_query[strip * TILE_ROWS + t * OWN + k] % 32;
+      symbol[k] = own_query[strip * QUERY_SLOT + t * OWN + k] % 32;
       h[k] = e[k] = 0;
     }
     int down_h = 0, down_f = 0, down_c = 0, last_h = 0, last_c = 0;

@@ -33,7 +33,7 @@ impl Handling for Align {
     fn trial(&self, size: u32) -> Option<Trial> {
         let rows = doubled(32, size, 4_096)?;
         let scoring = Scoring::PROTEIN;
-        random(Params { queries: 1, rows, records: 1, query_tiles: 6, row_tiles: 16, groups: 1, scoring }, 6)
+        random(Params { queries: 1, rows, records: 1, query_tiles: 8, row_tiles: 12, groups: 1, scoring }, 6)
     }
 
     fn checks(&self) -> Vec<Trial> {
@@ -51,7 +51,7 @@ impl Handling for Align {
         // The first symbols are all the same: more than 16 bits hold.
         let matrix = Matrix::Nucleotides { equal: 120, different: 127 };
         let scoring = Scoring { matrix, open: 7, extend: 7 };
-        let high = Params { queries: 1, rows: 2, query_tiles: 5, row_tiles: 4, scoring, ..small };
+        let high = Params { queries: 1, rows: 2, query_tiles: 6, row_tiles: 4, scoring, ..small };
         [random(small, 1), random(ragged, 2), random(high, 3)].into_iter().flatten().collect()
     }
 

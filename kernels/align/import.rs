@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::params::{MAX_CLASSES, MAX_TILES, Params};
+use super::params::{MAX_CLASSES, MAX_TILES, Params, QUERY_SLOT};
 use super::scoring::{AMINO_ACIDS, ANY_NUCLEOTIDE, Matrix, NUCLEOTIDES, SEPARATOR, Scoring};
 use super::tile::{TILE_COLUMNS, TILE_ROWS};
 use crate::abi::ParamError;
@@ -235,10 +235,16 @@ pub fn params(scoring: Scoring, queries: &[Record], database: &[Record], shards:
         scoring,
     };
     let mut found: Option<Params> = None;
+    let mut found_one_row = false;
     let mut refused = too_long();
     let most = MAX_TILES.checked_div(u64::from(query_tiles)).ok_or(ParamError::Zero)?;
     for row_tiles in 1..=u8::try_from(most).unwrap_or(u8::MAX) {
         let Some((rows, filled)) = rows_of(others.iter().copied(), row_tiles) else { continue };
+        if found_one_row {
+            // Longer ones only add padding.
+            break;
+        }
+        found_one_row = rows == 1;
         let rows = u32::try_from(rows).map_err(|_| ParamError::TooLarge)?;
         let mut params = Params { rows, row_tiles, ..base };
         // Tiles without a symbol of one side cost next to nothing and are drawn all the same.
@@ -250,7 +256,8 @@ pub fn params(scoring: Scoring, queries: &[Record], database: &[Record], shards:
         let cuts = if params.stages() > 1 { MAX_CLASSES.checked_div(params.stages()).unwrap_or(0) } else { u64::MAX };
         let cuts = cuts.min(params.pairs());
         if u64::from(shards) > cuts {
-            refused = ImportError::Shards(cuts);
+            let before = if let ImportError::Shards(most) = refused { most } else { 0 };
+            refused = ImportError::Shards(cuts.max(before));
             continue;
         }
         if params.stages() > 1 {
@@ -266,10 +273,6 @@ pub fn params(scoring: Scoring, queries: &[Record], database: &[Record], shards:
         if found.as_ref().is_none_or(|best| price(&params) < price(best)) {
             found = Some(params);
         }
-        if rows == 1 {
-            // Longer ones only add padding.
-            break;
-        }
     }
     found.ok_or(refused)
 }
@@ -284,7 +287,10 @@ pub fn queries_input(params: &Params, queries: &[Record]) -> Vec<u8> {
     let length = usize::try_from(params.query_bytes()).unwrap_or(usize::MAX);
     let mut bytes = Vec::new();
     for (query, number) in queries.iter().zip(1usize..) {
-        bytes.extend_from_slice(&query.symbols);
+        for symbols in query.symbols.chunks(TILE_ROWS) {
+            bytes.extend_from_slice(symbols);
+            bytes.resize(bytes.len().next_multiple_of(QUERY_SLOT as usize), SEPARATOR);
+        }
         bytes.resize(length.saturating_mul(number), SEPARATOR);
     }
     padded(bytes)

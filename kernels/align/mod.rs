@@ -1,7 +1,7 @@
 //! Kernel 6, `align`: Smith-Waterman scores of queries against a database, with affine gaps, exact.
 //!
 //! Input 0 holds queries, input 1 rows of a database in which sequences lie one behind the other with a separator
-//! between them. Every query meets every row in *tiles* of 64 x 128 symbols. A tile is a cell and a leaf of its own and
+//! between them. Every query meets every row in *tiles* of 48 x 128 symbols. A tile is a cell and a leaf of its own and
 //! holds what its neighbours read (H, E and F along its edges, as differences of a byte), for each column the largest
 //! H so far, in which the scores and their places are read, and a digest over all H in it, so that none can be skipped.
 //!
@@ -12,7 +12,7 @@ mod params;
 mod scoring;
 pub mod tile;
 
-pub use params::{Class, MAX_CLASSES, MAX_JOB_TILES, MAX_TILES, PARAMS_BYTES, Params, Place, STAGE_TILES};
+pub use params::{Class, MAX_CLASSES, MAX_JOB_TILES, MAX_TILES, PARAMS_BYTES, Params, Place, QUERY_SLOT, STAGE_TILES};
 pub use scoring::{
     AMINO_ACIDS, ANY_NUCLEOTIDE, BLOSUM62, CODE, MAX_STEP, Matrix, NEVER, NUCLEOTIDES, SEPARATOR, SYMBOLS, Scoring,
     Table,
@@ -73,7 +73,7 @@ impl Kernel for Align {
             amplification_bps: 60_000,
             cell_bytes_max: TILE_BYTES as u32,
             leaf_bytes_max: TILE_BYTES as u32,
-            cell_cu_max: 350_000,
+            cell_cu_max: 320_000,
             answer_transactions: ANSWER_TRANSACTIONS,
             reserved: 0,
             evidence_bytes_max: EVIDENCE_BYTES,
@@ -135,7 +135,8 @@ impl Kernel for Align {
         let out = out.ok_or(AbiError::OutputTooSmall)?;
         let mut own = [[0; SYMBOLS]; SYMBOLS];
         let table = params.scoring.matrix.table(&mut own);
-        tile::compute(&params.scoring, table, query, row, left, above, out);
+        let scoring = &params.scoring;
+        tile::compute(&tile::Parts { scoring, table, query, target: row, left, above }, out);
         Ok(TILE_BYTES)
     }
 }

@@ -1,12 +1,14 @@
 //! A job's params: which queries and rows, how they score, and where their tiles lie.
 
 use super::scoring::{Matrix, Scoring};
-use super::tile::{TILE_COLUMNS, TILE_ROWS};
+use super::tile::TILE_COLUMNS;
 use crate::abi::ParamError;
 use crate::merkle::CHUNK_BYTES;
 
 /// Bytes of the params.
 pub const PARAMS_BYTES: usize = 20;
+/// Bytes of input 0 for each tile along a query: its symbols, and padding, so that no tile's lie in two chunks.
+pub const QUERY_SLOT: u64 = 64;
 /// Most tiles of a pair that one stage has, so that a wrong tile which cheapens all behind it is drawn often enough.
 pub const STAGE_TILES: u64 = 6;
 /// Most cost classes of a job, which are its groups times its stages.
@@ -222,9 +224,9 @@ impl Params {
         div_rem(pair, u64::from(self.rows))
     }
 
-    /// Symbols and bytes of a query.
+    /// Bytes of a query, padding included.
     pub fn query_bytes(&self) -> u64 {
-        u64::from(self.query_tiles).wrapping_mul(TILE_ROWS as u64)
+        u64::from(self.query_tiles).wrapping_mul(QUERY_SLOT)
     }
 
     /// Symbols and bytes of a row.
@@ -237,7 +239,7 @@ impl Params {
         let (query, row) = self.query_and_row(place.pair);
         let (down, right) = self.row_and_column(place);
         // Inputs have less than 2^48 bytes.
-        let query = query.wrapping_mul(self.query_bytes()).wrapping_add(down.wrapping_mul(TILE_ROWS as u64));
+        let query = query.wrapping_mul(self.query_bytes()).wrapping_add(down.wrapping_mul(QUERY_SLOT));
         let row = row.wrapping_mul(self.row_bytes()).wrapping_add(right.wrapping_mul(TILE_COLUMNS as u64));
         (query, row)
     }

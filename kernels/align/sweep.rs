@@ -4,6 +4,7 @@
 use bytemuck::Zeroable;
 
 use super::lanes::{Exact, MOST, Narrow, Vector};
+use super::params::QUERY_SLOT;
 use super::scoring::{CODE, SEPARATOR, SYMBOLS, Scoring, Table};
 use super::tile::{DIGEST_FACTOR, RESET, TILE_COLUMNS, TILE_ROWS, Tile};
 
@@ -11,7 +12,7 @@ use super::tile::{DIGEST_FACTOR, RESET, TILE_COLUMNS, TILE_ROWS, Tile};
 pub(super) struct Job<'a> {
     pub scoring: &'a Scoring,
     pub table: &'a Table,
-    /// Symbols of the query, five bits of each byte.
+    /// The query as it lies in its input: symbols, five bits of each byte, and padding behind those of each tile.
     pub query: &'a [u8],
     /// Symbols of the rows; not more of them than lanes.
     pub rows: &'a [&'a [u8]],
@@ -109,8 +110,8 @@ struct State<V> {
 
 #[inline(always)]
 fn sweep<V: Vector>(job: &Job, sink: Sink) -> bool {
-    let query: Vec<u8> =
-        job.query.iter().take(job.down.saturating_mul(TILE_ROWS)).map(|symbol| symbol & CODE).collect();
+    let strips = job.query.chunks(QUERY_SLOT as usize).take(job.down);
+    let query: Vec<u8> = strips.flat_map(|strip| strip.iter().take(TILE_ROWS)).map(|symbol| symbol & CODE).collect();
     let zero = V::all(0);
     let mut state = State {
         h: vec![zero; query.len()],

@@ -201,10 +201,12 @@ proptest! {
         let (left, above) = (left.then(&mut tile), above.then(&mut tile));
         let mut own = [[0; SYMBOLS]; SYMBOLS];
         let table = scoring.matrix.table(&mut own);
+        let (left, above) = (left.as_ref(), above.as_ref());
+        let parts = tile::Parts { scoring: &scoring, table, query: &query, target: &target, left, above };
         let mut out = Tile::from_bytes(&[0x55; TILE_BYTES]).copied().unwrap();
-        tile::compute(&scoring, table, &query, &target, left.as_ref(), above.as_ref(), &mut out);
+        tile::compute(&parts, &mut out);
         let mut again = Tile::from_bytes(&[0xaa; TILE_BYTES]).copied().unwrap();
-        tile::compute(&scoring, table, &query, &target, left.as_ref(), above.as_ref(), &mut again);
+        tile::compute(&parts, &mut again);
         prop_assert_eq!(out, again, "every byte is written");
     }
 }

@@ -1,11 +1,11 @@
-//! A tile: 64 symbols of a query against 128 of a database row, and what its neighbours and the renter read of it.
+//! A tile: 48 symbols of a query against 128 of a database row, and what its neighbours and the renter read of it.
 
 use bytemuck::{Pod, Zeroable};
 
 use super::scoring::{CODE, SEPARATOR, SYMBOLS, Scoring, Table};
 
 /// Symbols of a query along a tile.
-pub const TILE_ROWS: usize = 64;
+pub const TILE_ROWS: usize = 48;
 /// Symbols of a database row along a tile.
 pub const TILE_COLUMNS: usize = 128;
 /// Bytes of a tile, which is a cell and a leaf.
@@ -76,29 +76,42 @@ fn byte(of: i64) -> u8 {
     of as u8
 }
 
-/// Computes a tile from its symbols, of which five bits count each, and the tiles at its left and above it.
+/// What a tile is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Parts<'a> {
+    /// Costs of gaps.
+    pub scoring: &'a Scoring,
+    /// Scores of symbols, those of `scoring`.
+    pub table: &'a Table,
+    /// Symbols of the query, five bits of each byte.
+    pub query: &'a [u8; TILE_ROWS],
+    /// Symbols of the row, likewise.
+    pub target: &'a [u8; TILE_COLUMNS],
+    /// The tile at the left.
+    pub left: Option<&'a Tile>,
+    /// The tile above.
+    pub above: Option<&'a Tile>,
+}
+
+/// Computes a tile.
 // 64-bit numbers: on chain all others are widened again and again. No sum overflows: values begin below 2^30, and each
 // step adds 2^15 at most.
 #[inline(never)]
-pub fn compute(
-    scoring: &Scoring,
-    table: &Table,
-    query: &[u8; TILE_ROWS],
-    target: &[u8; TILE_COLUMNS],
-    left: Option<&Tile>,
-    above: Option<&Tile>,
-    out: &mut Tile,
-) {
+pub fn compute(parts: &Parts, out: &mut Tile) {
+    let Parts { scoring, table, query, target, left, above } = *parts;
     let gap =
         Gap { open: i64::from(scoring.open), first: i64::from(scoring.first()), extend: i64::from(scoring.extend) };
-    let (mut h, mut e) = ([0i64; TILE_ROWS], [0i64; TILE_ROWS]);
+    let mut rows = [Row { h: 0, e: 0, code: 0 }; TILE_ROWS];
+    for (row, symbol) in rows.iter_mut().zip(query) {
+        row.code = u64::from(symbol & CODE);
+    }
     let mut diagonal = 0;
     if let Some(left) = left {
         diagonal = value(left.corner);
         let mut before = diagonal;
-        for (((h, e), h_byte), e_byte) in h.iter_mut().zip(&mut e).zip(&left.right_h).zip(&left.right_e) {
-            before = next(before, *h_byte);
-            (*h, *e) = (before, gap.opened(before).wrapping_add(i64::from(*e_byte)));
+        for ((row, h), e) in rows.iter_mut().zip(&left.right_h).zip(&left.right_e) {
+            before = next(before, *h);
+            (row.h, row.e) = (before, gap.opened(before).wrapping_add(i64::from(*e)));
         }
     }
     let (mut above_h, mut above_c) = above.map_or((0, 0), |above| (value(above.bottom), value(above.best)));
@@ -114,18 +127,18 @@ pub fn compute(
         }
         let mut sum = 0;
         if code == SEPARATOR {
-            (h, e) = ([0; TILE_ROWS], [0; TILE_ROWS]);
+            for row in &mut rows {
+                (row.h, row.e) = (0, 0);
+            }
             (top, f, c) = (0, 0, 0);
         } else {
             // Always there.
-            let row = table.get(usize::from(code)).unwrap_or(&[0; SYMBOLS]);
-            let mut column = Column { diagonal, f, c, sum: 0 };
-            column.walk(&gap, row, query, &mut h, &mut e);
-            (f, c, sum) = (column.f, column.c, column.sum);
+            let scores = table.get(usize::from(code)).unwrap_or(&[0; SYMBOLS]);
+            (f, c, sum) = column(&gap, scores, &mut rows, (diagonal, f, c));
         }
         diagonal = top;
         digest = digest.wrapping_mul(DIGEST_FACTOR).wrapping_add(u32::from(sum as u16));
-        let [.., bottom] = h;
+        let [.., Row { h: bottom, .. }] = rows;
         if j == 0 {
             (last_h, last_c) = (bottom, c);
             (out.bottom, out.best) = ((bottom as u32).to_le_bytes(), (c as u32).to_le_bytes());
@@ -140,11 +153,22 @@ pub fn compute(
     }
     out.digest = digest.to_le_bytes();
     out.corner = (diagonal as u32).to_le_bytes();
-    for (((h, e), h_byte), e_byte) in h.iter().zip(&e).zip(&mut out.right_h).zip(&mut out.right_e) {
-        *h_byte = byte(h.wrapping_sub(diagonal));
-        *e_byte = byte(e.wrapping_sub(gap.opened(*h)));
-        diagonal = *h;
+    for ((row, h), e) in rows.iter().zip(&mut out.right_h).zip(&mut out.right_e) {
+        *h = byte(row.h.wrapping_sub(diagonal));
+        *e = byte(row.e.max(0).wrapping_sub(gap.opened(row.h)));
+        diagonal = row.h;
     }
+}
+
+/// A row of a tile under way.
+#[derive(Clone, Copy)]
+struct Row {
+    /// H of the last column.
+    h: i64,
+    /// E of the next, or something below 0 where it is 0.
+    e: i64,
+    /// The query's symbol.
+    code: u64,
 }
 
 fn at(bytes: &[u8; TILE_COLUMNS], index: usize) -> u8 {
@@ -172,38 +196,36 @@ impl Gap {
     }
 }
 
-/// A column of a tile on the way down.
-struct Column {
-    /// H at the left of the row above.
-    diagonal: i64,
-    f: i64,
-    c: i64,
-    /// Of all H, modulo 2^64; what counts is modulo 2^16.
-    sum: i64,
-}
-
-impl Column {
-    #[inline(always)]
-    fn walk(
-        &mut self,
-        gap: &Gap,
-        scores: &[i16; SYMBOLS],
-        query: &[u8; TILE_ROWS],
-        h: &mut [i64; TILE_ROWS],
-        e: &mut [i64; TILE_ROWS],
-    ) {
-        for ((h, e), query) in h.iter_mut().zip(e).zip(query) {
-            let score = scores[usize::from(query & CODE)];
-            let mut value = self.diagonal.wrapping_add(i64::from(score));
-            value = value.max(*e).max(self.f);
-            self.diagonal = *h;
-            *h = value;
-            self.sum = self.sum.wrapping_add(value);
-            self.c = self.c.max(value);
-            // Not negative either way: E, F and H are not.
-            let opened = value.wrapping_sub(gap.first);
-            *e = (*e).max(opened).wrapping_sub(gap.extend).max(0);
-            self.f = self.f.max(opened).wrapping_sub(gap.extend).max(0);
+/// Computes a column down the rows. Comes with H at the left of the row above, F of the first row and C; goes with F of the
+/// row below, C and the sum of all H.
+// The inside of every cell: each instruction here counts 6,144 times. E and F may fall below 0 on the way: where they do, H
+// is what it is with 0 in their place.
+#[inline(always)]
+fn column(
+    gap: &Gap,
+    scores: &[i16; SYMBOLS],
+    rows: &mut [Row; TILE_ROWS],
+    (mut diagonal, mut f, mut c): (i64, i64, i64),
+) -> (i64, i64, i64) {
+    let mut sum = 0i64;
+    let Gap { first, extend, .. } = *gap;
+    for row in rows {
+        let score = scores[(row.code & u64::from(CODE)) as usize];
+        let mut h = diagonal.wrapping_add(i64::from(score)).max(0);
+        if row.e > h {
+            h = row.e;
         }
+        if f > h {
+            h = f;
+        }
+        if h > c {
+            c = h;
+        }
+        sum = sum.wrapping_add(h);
+        (diagonal, row.h) = (row.h, h);
+        let opened = h.wrapping_sub(first);
+        row.e = row.e.max(opened).wrapping_sub(extend);
+        f = f.max(opened).wrapping_sub(extend);
     }
+    (f.max(0), c, sum)
 }

@@ -15,7 +15,7 @@ import parasail
 
 AMINO_ACIDS = "ARNDCQEGHILKMFPSTWYVBZX*"
 SEPARATOR, NEVER, RESET = 31, -32768, 0x80
-ROWS, COLUMNS = 64, 128
+ROWS, SLOT, COLUMNS = 48, 64, 128
 PROTEIN = ("blosum62", 12, 1)
 
 
@@ -137,7 +137,8 @@ def job(name, scoring, queries, database, row_tiles, groups):
     params += bytes([strips, row_tiles, groups, kind[0], scoring[1], scoring[2], kind[1], kind[2]])
     fill = lambda symbols: bytes(symbols) + bytes([SEPARATOR]) * (-len(symbols) % 1024)
     sha = lambda data: hashlib.sha256(data).hexdigest()
-    inputs = [fill(sum(padded, [])), fill(sum(rows, []))]
+    slots = [query[at : at + ROWS] + [SEPARATOR] * (SLOT - ROWS) for query in padded for at in range(0, len(query), ROWS)]
+    inputs = [fill(sum(slots, [])), fill(sum(rows, []))]
     print("job", name, params.hex(), sha(inputs[0]), sha(inputs[1]), sha(b"".join(leaves)), file=out)
     for leaf in sorted({0, len(leaves) // 2, len(leaves) - 1}):
         print("leaf", leaf, leaves[leaf].hex(), file=out)

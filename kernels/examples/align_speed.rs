@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         leaves = Cpu.run(Align::ID, &params.to_bytes(), &inputs, 0..tiles)?;
         best = best.min(start.elapsed().as_secs_f64());
     }
-    println!("executor: {} of the sequences, {} with padding", rate(real, best), rate(tiles * 64 * 128, best));
+    println!("executor: {} of the sequences, {} with padding", rate(real, best), rate(tiles * 48 * 128, best));
     let mut known = Vec::new();
     let mut plain = 0.0;
     // Each sequence on its own, the better of two: a busy machine stops programs now and then.

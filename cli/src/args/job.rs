@@ -143,10 +143,22 @@ pub struct WatchKeys {
 pub struct Fetch {
     /// Address of the job
     pub job: Pubkey,
-    /// File to write: .png for a picture, .npy for an array, .bin for bytes as they are
+    /// File to write: .png for a picture, .npy for an array, .bin for bytes as they are, .tsv for hits
     #[arg(long, short = 'o', value_name = "FILE")]
     pub out: PathBuf,
     /// What of the result, by name. raw: all bytes as they were committed. A wrong name lists what there is. Default: what most want
     #[arg(long, value_name = "NAME")]
     pub part: Option<String>,
+    /// Of an align job: the queries' FASTA file, for hits with names as tab-separated lines
+    #[arg(long, value_name = "FILE", requires = "database", conflicts_with = "part")]
+    pub queries: Option<PathBuf>,
+    /// Of an align job: the database's FASTA file
+    #[arg(long, value_name = "FILE", requires = "queries")]
+    pub database: Option<PathBuf>,
+    /// Most hits of each query
+    #[arg(long, default_value_t = 10, value_name = "NUMBER", requires = "queries")]
+    pub top: usize,
+    /// Least score of a hit
+    #[arg(long, default_value_t = 1, value_name = "SCORE", requires = "queries")]
+    pub least: u32,
 }

@@ -17,6 +17,8 @@ pub enum SubmitCommand {
     MlpI8(MlpI8),
     /// The price and the losses of a portfolio of options along random paths
     OptionRisk(OptionRisk),
+    /// Local alignment scores of sequences against a database
+    Align(Align),
     /// A job of any kernel, from params and inputs as bytes
     Kernel(AnyKernel),
 }
@@ -213,6 +215,38 @@ pub struct OptionRisk {
     /// Also sum up the payoffs of each position, for their prices
     #[arg(long)]
     pub sums: bool,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreAt,
+    /// The offer.
+    #[command(flatten)]
+    pub offer: Offer,
+}
+
+/// `assay job submit align`
+#[derive(Args, Clone, Debug)]
+pub struct Align {
+    /// Queries, FASTA
+    #[arg(long, value_name = "FILE")]
+    pub queries: PathBuf,
+    /// Database, FASTA
+    #[arg(long, value_name = "FILE")]
+    pub database: PathBuf,
+    /// Sequences are nucleotides, scored by --equal and --different. Default: proteins, scored by BLOSUM62
+    #[arg(long)]
+    pub dna: bool,
+    /// Score of equal nucleotides. Default: 2
+    #[arg(long, value_name = "SCORE", requires = "dna")]
+    pub equal: Option<u8>,
+    /// What different nucleotides cost. Default: 3
+    #[arg(long, value_name = "COST", requires = "dna")]
+    pub different: Option<u8>,
+    /// What the first symbol of a gap costs (in BLAST's words, existence plus extension). Default: 12, for nucleotides 7
+    #[arg(long, value_name = "COST")]
+    pub open: Option<u8>,
+    /// What each further symbol of a gap costs. Default: 1, for nucleotides 2
+    #[arg(long, value_name = "COST")]
+    pub extend: Option<u8>,
     /// The store.
     #[command(flatten)]
     pub store: StoreAt,

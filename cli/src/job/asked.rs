@@ -4,9 +4,13 @@ use crate::{
     args::{self, EscapeTime, GemmI8, Offer, StoreAt, SubmitCommand},
     error::{CliError, Result},
     npy, view,
-    work::{Input, MAX_INPUT_BYTES, Work, network, refused, risk, search},
+    work::{Input, MAX_INPUT_BYTES, Work, alignment, network, refused, risk, search},
 };
-use assay_kernels::{abi::MAX_PARAMS_BYTES, registry::AnyKernel};
+use assay_kernels::{
+    abi::MAX_PARAMS_BYTES,
+    align::{Matrix, Scoring},
+    registry::AnyKernel,
+};
 use assay_settlement::constants::URL_BYTES;
 use std::{
     fs,
@@ -35,6 +39,7 @@ pub fn asked(command: &SubmitCommand) -> Result<Asked<'_>> {
         SubmitCommand::Search(args) => (a_search(args)?, None, &args.offer),
         SubmitCommand::MlpI8(args) => (a_network(args)?, Some(&args.store), &args.offer),
         SubmitCommand::OptionRisk(args) => (a_portfolio(args)?, Some(&args.store), &args.offer),
+        SubmitCommand::Align(args) => (an_alignment(args)?, Some(&args.store), &args.offer),
         SubmitCommand::Kernel(args) => (any(args)?, Some(&args.store), &args.offer),
     };
     let store = store.filter(|_| !work.inputs.is_empty());
@@ -82,6 +87,17 @@ fn a_network(args: &args::MlpI8) -> Result<Work> {
 fn a_portfolio(args: &args::OptionRisk) -> Result<Work> {
     let paths = risk::Paths { count: args.paths, steps: args.steps, seed: args.seed, sums: args.sums };
     risk::work(&args.model, paths, args.offer.shards)
+}
+
+fn an_alignment(args: &args::Align) -> Result<Work> {
+    let mut scoring = if args.dna { Scoring::DNA } else { Scoring::PROTEIN };
+    if let Matrix::Nucleotides { equal, different } = &mut scoring.matrix {
+        *equal = args.equal.unwrap_or(*equal);
+        *different = args.different.unwrap_or(*different);
+    }
+    scoring.open = args.open.unwrap_or(scoring.open);
+    scoring.extend = args.extend.unwrap_or(scoring.extend);
+    alignment::work(&args.queries, &args.database, scoring, args.offer.shards)
 }
 
 /// A job of any kernel, from bytes.

@@ -6,7 +6,9 @@ use crate::{
     error::{CliError, Exit, Result},
     job::{
         file::{Made, check_name},
-        find, results, status,
+        find,
+        hits::{self, Hits},
+        results, status,
     },
     npy, store,
 };
@@ -22,7 +24,11 @@ pub async fn run(context: &Context<'_>, args: &Fetch) -> Result<()> {
     let job = find(context, &args.job).await?;
     let made = Made::new(job.terms.kernel_id, job.terms.params())?;
     let part = made.part(args.part.as_deref())?;
-    check_name(&part, &args.out)?;
+    let hits = Hits::wanted(&made, args)?;
+    match &hits {
+        Some(_) => hits::check_name(&args.out)?,
+        None => check_name(&part, &args.out)?,
+    }
     let mut shards = context.reader.shards_of_job(&args.job).await?;
     shards.sort_by_key(|(_, shard)| shard.index);
     let missing: Vec<_> = status::lines(&job, &shards).into_iter().filter(|line| line.state != "settled").collect();
@@ -51,15 +57,19 @@ pub async fn run(context: &Context<'_>, args: &Fetch) -> Result<()> {
             bytes.len()
         ));
     }
-    npy::write_file(&args.out, &made.encode(&part, &bytes)?)?;
+    let (name, file) = match &hits {
+        Some(hits) => (hits::NAME, hits.encode(&bytes)?),
+        None => (part.name.as_ref(), made.encode(&part, &bytes)?),
+    };
+    npy::write_file(&args.out, &file)?;
     let facts = made.kernel.handling().facts(job.terms.params(), &bytes);
     let lines: String = facts.iter().map(|fact| format!("\n{}: {}", fact.name, fact.value)).collect();
     let file = args.out.display();
-    context.console.say(format!("{file} written ({}): every shard's root is the one on the chain{lines}", part.name));
+    context.console.say(format!("{file} written ({}): every shard's root is the one on the chain{lines}", name));
     context.console.document(&serde_json::json!({
         "job": args.job.to_string(),
         "file": args.out.display().to_string(),
-        "part": part.name,
+        "part": name,
         "facts": facts.into_iter().map(|fact| (fact.name, fact.value)).collect::<BTreeMap<_, _>>(),
         "shards": job.terms.shards,
         "bytes": bytes.len(),

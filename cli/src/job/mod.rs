@@ -7,6 +7,7 @@ pub mod deliver;
 pub mod end;
 pub mod fetch;
 pub mod file;
+pub mod hits;
 pub mod name;
 pub mod results;
 pub mod slashed;

@@ -216,24 +216,28 @@ fn sequences_are_cut_into_few_tiles() {
         params
     };
     let shape = |params: Params| (params.query_tiles, params.row_tiles, params.rows, params.groups);
-    assert_eq!(shape(params(&[64], &[128], 1).unwrap()), (1, 1, 1, 1));
-    assert_eq!(shape(params(&[65], &[129], 1).unwrap()), (2, 2, 1, 1));
+    assert_eq!(shape(params(&[48], &[128], 1).unwrap()), (1, 1, 1, 1));
+    assert_eq!(shape(params(&[49], &[129], 1).unwrap()), (2, 2, 1, 1));
     // 127 and a separator fill a tile; what ends a row needs none.
     assert_eq!(shape(params(&[10], &[127, 128, 127, 128], 1).unwrap()), (1, 1, 4, 1));
     assert_eq!(shape(params(&[10], &[127, 129, 127, 129], 1).unwrap()), (1, 5, 1, 1));
     assert_eq!(shape(params(&[10], &[128, 128], 2).unwrap()), (1, 1, 2, 1));
-    // Average proteins: rows of several, five shards of three stages each.
+    // Average proteins: two shards of eight stages each, or one with longer rows and less padding.
     let many: Vec<usize> = (0..400).map(|i| 50 + i * 7 % 600).collect();
-    let proteins = params(&[350], &many, 3).unwrap();
+    assert_eq!(params(&[350], &many, 2).unwrap().groups, 2);
+    let proteins = params(&[350], &many, 1).unwrap();
     let tiles = proteins.pairs() * proteins.tiles();
-    let least = many.iter().sum::<usize>() as u64 * 6 / 128;
-    assert!(proteins.groups == 3 && tiles < least * 5 / 4, "{tiles} tiles, {least} at least");
-    assert!(matches!(params(&[350], &many, 16), Err(ImportError::Shards(most)) if most < 16));
-    assert!(matches!(params(&[1, 1, 1, 640], &many, 1), Err(ImportError::Ragged { least: 1, most: 640 })));
-    assert!(matches!(params(&[64 * 13], &[128 * 8], 1), Err(ImportError::TooLongPair { query: 832, target: 1_024 })));
-    assert!(matches!(params(&[64 * 97], &[1], 1), Err(ImportError::TooLongPair { .. })));
-    assert!(params(&[64], &[128 * MAX_TILES as usize], 1).is_ok());
-    assert!(params(&[64 * MAX_TILES as usize], &[128], 1).is_ok());
+    let least = many.iter().sum::<usize>() as u64 * 8 / 128;
+    assert!(tiles < least * 5 / 4, "{tiles} tiles, {least} at least");
+    assert!(matches!(params(&[350], &many, 16), Err(ImportError::Shards(2))));
+    // One row in five stages: a group for each of three pairs at most.
+    assert!(matches!(params(&[150, 150, 150], &[852], 4), Err(ImportError::Shards(3))));
+    assert_eq!(shape(params(&[150, 150, 150], &[852], 3).unwrap()), (4, 7, 1, 3));
+    assert!(matches!(params(&[1, 1, 1, 480], &many, 1), Err(ImportError::Ragged { least: 1, most: 480 })));
+    assert!(matches!(params(&[48 * 13], &[128 * 8], 1), Err(ImportError::TooLongPair { query: 624, target: 1_024 })));
+    assert!(matches!(params(&[48 * 97], &[1], 1), Err(ImportError::TooLongPair { .. })));
+    assert!(params(&[48], &[128 * MAX_TILES as usize], 1).is_ok());
+    assert!(params(&[48 * MAX_TILES as usize], &[128], 1).is_ok());
     let wrong = Scoring { extend: 0, ..Scoring::DNA };
     assert!(matches!(import::params(wrong, &[], &[], 1), Err(ImportError::Params(_))));
 }

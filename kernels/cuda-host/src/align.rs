@@ -3,7 +3,7 @@
 /// Pairs that a block takes.
 const BLOCK_PAIRS: u32 = 8;
 /// Bytes of a tile.
-const TILE_BYTES: usize = 528;
+const TILE_BYTES: usize = 496;
 
 unsafe extern "C" {
     fn host_align_pairs(

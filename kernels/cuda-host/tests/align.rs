@@ -23,7 +23,7 @@ fn bytes(chunks: u64, seed: u64, alike: u8) -> Vec<u8> {
 fn by_cu(params: &Params, queries: &[u8], rows: &[u8]) -> Vec<u8> {
     let mut own = [[0; SYMBOLS]; SYMBOLS];
     let table = params.scoring.matrix.table(&mut own).as_flattened().to_vec();
-    let mut leaves = vec![0; (params.pairs() * params.tiles()) as usize * 528];
+    let mut leaves = vec![0; (params.pairs() * params.tiles()) as usize * 496];
     let classes: Vec<_> = params.classes().collect();
     for group in classes.chunk_by(|a, b| a.first_pair == b.first_pair) {
         let (start, end) = (group[0].first_pair, group[0].first_pair + group[0].pairs);
@@ -45,9 +45,9 @@ fn by_cu(params: &Params, queries: &[u8], rows: &[u8]) -> Vec<u8> {
             .unwrap();
             let mut rest = &made[..];
             for class in group {
-                let (run, behind) = rest.split_at((pairs * class.tiles) as usize * 528);
+                let (run, behind) = rest.split_at((pairs * class.tiles) as usize * 496);
                 let at = class.first_leaf + (first - class.first_pair) * class.tiles;
-                leaves[at as usize * 528..][..run.len()].copy_from_slice(run);
+                leaves[at as usize * 496..][..run.len()].copy_from_slice(run);
                 rest = behind;
             }
             assert!(rest.is_empty());
@@ -91,7 +91,7 @@ proptest! {
 #[test]
 fn align_cu_is_the_reference() {
     let scoring = Scoring { matrix: Matrix::Nucleotides { equal: 120, different: 4 }, open: 7, extend: 2 };
-    let params = Params { queries: 2, rows: 3, records: 1, query_tiles: 5, row_tiles: 3, groups: 2, scoring };
+    let params = Params { queries: 2, rows: 3, records: 1, query_tiles: 6, row_tiles: 3, groups: 2, scoring };
     let (queries, rows) = params.input_chunks();
     // Alike enough for scores beyond 16 bits.
     let (queries, rows) = (bytes(queries, 1, 255), bytes(rows, 1, 255));
