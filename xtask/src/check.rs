@@ -43,11 +43,13 @@ enum Step {
 const STEPS: [Step; 8] =
     [Step::System, Step::Format, Step::Lint, Step::Program, Step::Reproduce, Step::Ptx, Step::Bench, Step::Tests];
 /// Crates that clippy checks: those that compile no chain, so that it stays cheap.
-const LINTED: [&str; 11] = [
+const LINTED: [&str; 13] = [
     "assay-kernels",
     "assay-settlement",
     "assay-verifier",
     "assay-client",
+    "assay-device",
+    "assay-device-faults",
     "assay-worker",
     "assay-migrations",
     "assay-cli",

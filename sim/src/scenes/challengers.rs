@@ -41,8 +41,8 @@ fn answers() -> Result<[Answer; 3]> {
         width: 1_920,
         height: 1_080,
         max_iter: escape_time::MAX_ITER,
-        x0: -one.saturating_mul(2),
-        y0: -one,
+        x0: one.saturating_mul(-2),
+        y0: one.saturating_neg(),
         step: one / 1_024,
     };
     let inline = EscapeTime::geometry(&picture).map_err(|_| AssayError::VerifierAnswer)?;
