@@ -2,8 +2,8 @@
 //! hostile requests, and the compute units that `describe` promises.
 #![allow(clippy::arithmetic_side_effects, clippy::unwrap_used, reason = "test code")]
 
-mod escape_time;
 mod align;
+mod escape_time;
 mod every_kernel;
 mod gemm_i8;
 mod mlp_i8;
@@ -13,7 +13,7 @@ mod search;
 use assay_kernels::abi::{Describe, Geometry, Op, RequestWriter, STEP_STATE_BYTES, VerifierError};
 use assay_kernels::kernel::AnyKernel;
 use assay_kernels::registry;
-use assay_tests::verifier::{Verifier, EVIDENCE, Failure, OTHER, named, Job};
+use assay_tests::verifier::{EVIDENCE, Failure, Job, OTHER, Verifier, named};
 use proptest::prelude::*;
 use solana_instruction::AccountMeta;
 
