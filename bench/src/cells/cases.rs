@@ -42,7 +42,7 @@ fn products() -> Vec<Case> {
 }
 
 fn searches() -> Vec<Case> {
-    let search = |bytes: usize, flags: u8, size: u32, what: &str| {
+    let search = |bytes: usize, flags: u8, size: u8, what: &str| {
         let message = search::Params::of(&vec![0x5a; bytes]).unwrap();
         let params = search::Params { cells: 2, size, flags, ..message };
         let candidates = search::SEGMENT << size;
