@@ -16,6 +16,7 @@ mod logs;
 mod measure;
 mod report;
 mod scene;
+mod spell;
 mod table;
 mod whole;
 

@@ -6,6 +6,7 @@ use crate::{
     logs::Call,
     measure::{Figure, Wire},
     report::Report,
+    spell::spell,
     whole::Whole,
 };
 
@@ -58,14 +59,6 @@ const INSTRUCTION_COLUMNS: [&str; 11] = [
 const WHOLE_COLUMNS: [&str; 6] = ["Run", "Version", "Transactions", "Signatures", "CU", "What each carries"];
 /// Columns whose numbers are compared.
 const COMPARED: [&str; 6] = ["CU", "Accounts", "Tx bytes", "Data bytes", "Signatures", "Transactions"];
-
-/// `12,345`.
-pub fn spell(number: u64) -> String {
-    let digits = number.to_string();
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().map(|group| core::str::from_utf8(group).unwrap()).collect();
-    groups.join(",")
-}
 
 fn row(cells: &[String]) -> String {
     format!("| {} |\n", cells.join(" | "))
@@ -191,11 +184,6 @@ pub fn tables(page: &str) -> BTreeMap<String, Line> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_spelled_in_groups_of_three() {
-        assert_eq!([0, 999, 1_000, 12_345, 1_234_567].map(spell), ["0", "999", "1,000", "12,345", "1,234,567"]);
-    }
 
     #[test]
     fn a_page_is_read_back_line_by_line() {

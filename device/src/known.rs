@@ -3,8 +3,9 @@
 use std::sync::OnceLock;
 
 use assay_kernels::{
-    executor::{ExecError, reference_job},
+    executor::{Commit, ExecError, reference_job},
     handling::Trial,
+    hash::Hash,
     registry::AnyKernel,
 };
 
@@ -18,7 +19,12 @@ pub struct Known {
     pub leaves: u64,
     /// Their bytes.
     pub bytes: Vec<u8>,
+    /// The nodes over them, by [`COMMIT`].
+    pub nodes: Vec<Hash>,
 }
+
+/// How known answers are hashed: a card that hashes wrongly is as bad as one that computes wrongly.
+pub const COMMIT: Commit = Commit { salt: [0xa5; 32], level: 2 };
 
 /// All known answers.
 ///
@@ -31,8 +37,10 @@ pub fn known_answers() -> Result<&'static [Known], &'static str> {
             AnyKernel::ALL.iter().flat_map(|kernel| kernel.handling().checks().into_iter().map(|job| (*kernel, job)));
         let answer = |(kernel, job): (AnyKernel, Trial)| {
             let leaves = reference_job(kernel.id(), &job.params, &job.inputs())?;
-            let (count, bytes) = (leaves.len() as u64, leaves.into_values().flatten().collect());
-            Ok(Known { kernel, job, leaves: count, bytes })
+            let (count, bytes) = (leaves.len() as u64, leaves.into_values().flatten().collect::<Vec<u8>>());
+            let geometry = kernel.geometry(&job.params)?;
+            let nodes = COMMIT.nodes(&geometry, 0..count, &bytes).ok_or(ExecError::LeafRange)?;
+            Ok(Known { kernel, job, leaves: count, bytes, nodes })
         };
         jobs.map(answer).collect::<Result<_, ExecError>>().map_err(|error| error.to_string())
     });

@@ -16,7 +16,7 @@ use assay_kernels::executor::{Backend, Commit, ExecError, Finding, Inputs, Piece
 
 use crate::{
     job::{Job, Refusal},
-    known::known_answers,
+    known::{COMMIT, known_answers},
     limits::Limits,
     message::Kind,
     process::{Miss, Process, Unusable},
@@ -234,7 +234,7 @@ fn check(process: &mut Process) -> Result<(), String> {
     for known in known_answers()? {
         let failed = |why: String| format!("the self-test of {} failed: {why}", known.kernel.name());
         let inputs = known.job.inputs();
-        let job = Job::new(known.kernel.id(), &known.job.params, &inputs, 0..known.leaves, None)
+        let job = Job::new(known.kernel.id(), &known.job.params, &inputs, 0..known.leaves, Some(&COMMIT))
             .map_err(|error| failed(error.to_string()))?;
         let piece = process.run(&job).map_err(|miss| match miss {
             Miss::Job(error) => failed(error.to_string()),
@@ -243,6 +243,9 @@ fn check(process: &mut Process) -> Result<(), String> {
         })?;
         if piece.bytes != known.bytes {
             return Err(failed("other bytes than the reference's".to_owned()));
+        }
+        if piece.nodes != known.nodes {
+            return Err(failed("other hashes than those of the reference's bytes".to_owned()));
         }
     }
     Ok(())

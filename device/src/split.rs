@@ -130,7 +130,7 @@ impl Backend for Splitting {
 
 /// Leaves that have to be computed in one go because they read each other; see the worker's runs.
 pub(crate) fn unit(geometry: &Geometry) -> u64 {
-    if geometry.used_classes().iter().all(|class| class.stage == 0) { 1 } else { geometry.shard_align.max(1) }
+    geometry.shard_align.max(1)
 }
 
 fn common_multiple(a: u64, b: u64) -> Option<u64> {

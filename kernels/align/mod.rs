@@ -73,7 +73,7 @@ impl Kernel for Align {
             amplification_bps: 60_000,
             cell_bytes_max: TILE_BYTES as u32,
             leaf_bytes_max: TILE_BYTES as u32,
-            cell_cu_max: 320_000,
+            cell_cu_max: 350_000,
             answer_transactions: ANSWER_TRANSACTIONS,
             reserved: 0,
             evidence_bytes_max: EVIDENCE_BYTES,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 fn main() {
     println!("cargo:rerun-if-changed=shim");
+    println!("cargo:rerun-if-changed=../src/hash/sha256.cuh");
     // A new kernel has a line there, too.
     println!("cargo:rerun-if-changed=../src/lib.rs");
     let mut build = cc::Build::new();

@@ -1,4 +1,5 @@
 // The real .cu text behind a C ABI, for the tests that run it on CPU threads.
+#include "../src/hash/sha256.cuh"
 #include "merkle.cu"
 
 extern "C" void host_merkle_leaves(unsigned *out, const unsigned char *leaves, const unsigned *salt,

@@ -73,7 +73,7 @@ impl Kernel for OptionRisk {
             amplification_bps: 10_000,
             cell_bytes_max: 776,
             leaf_bytes_max: 776,
-            cell_cu_max: 300_000,
+            cell_cu_max: 320_000,
             answer_transactions: answer_transactions(2, 776, MAX_CELLS),
             reserved: 0,
             evidence_bytes_max: 2_048,

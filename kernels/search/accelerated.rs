@@ -39,7 +39,7 @@ impl Accelerated for Search {
             kernel: Self::ID,
             name: Self::NAME,
             functions: &["search_segments", "search_cells"],
-            cu: include_str!("search.cu"),
+            cu: concat!(include_str!("../src/hash/sha256.cuh"), include_str!("search.cu")),
             ptx: include_str!("search.ptx"),
         }
     }

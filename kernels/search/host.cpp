@@ -1,4 +1,5 @@
 // The real .cu text behind a C ABI, for the tests that run it on CPU threads.
+#include "../src/hash/sha256.cuh"
 #include "search.cu"
 
 extern "C" void host_search(unsigned grid_segments, unsigned grid_cells, unsigned *out, unsigned *records,

@@ -29,8 +29,12 @@ use std::{
 };
 use tokio::sync::broadcast;
 
+#[path = "worker/device.rs"]
+mod device;
 #[path = "worker/every_kernel.rs"]
 mod every_kernel;
+#[path = "worker/lost_journal.rs"]
+mod lost_journal;
 #[path = "worker/stepped.rs"]
 mod stepped;
 

@@ -121,6 +121,9 @@ pub(crate) struct Context {
     pub roots: Mutex<HashMap<Pubkey, [u8; 32]>>,
     /// Shards whose last computation failed.
     pub compute_failed: Mutex<HashSet<Pubkey>>,
+    /// Shards whose result on disk is not the committed one, or can't be read: it is not used again before it was computed
+    /// anew.
+    pub given_up: Mutex<HashSet<Pubkey>>,
     /// What looking for work remembers.
     pub hunt: tokio::sync::Mutex<crate::claim::Hunt>,
     /// Ends everything at once.
@@ -184,6 +187,7 @@ impl Context {
             unsure: Mutex::default(),
             roots: Mutex::default(),
             compute_failed: Mutex::default(),
+            given_up: Mutex::default(),
             hunt: tokio::sync::Mutex::default(),
             stop: CancellationToken::new(),
             tasks,
@@ -271,6 +275,7 @@ impl Context {
         self.troubles.keep(kept);
         lock(&self.unsure).retain(|shard, _| kept.contains(shard));
         lock(&self.compute_failed).retain(|shard| kept.contains(shard));
+        lock(&self.given_up).retain(|shard| kept.contains(shard));
         lock(&self.roots).retain(|shard, _| kept.contains(shard));
         lock(&self.results).retain(|shard, _| kept.contains(shard));
         lock(&self.tries).keep_shards(|shard| kept.contains(shard));

@@ -141,6 +141,14 @@ pub enum WorkerError {
         /// The shard.
         shard: Pubkey,
     },
+    /// What was written to disk is not what was computed.
+    #[error(
+        "the bytes of shard {shard} on disk are not those that were computed: nothing was committed, it is computed again. Check the disk and the device"
+    )]
+    ResultDamaged {
+        /// The shard.
+        shard: Pubkey,
+    },
     /// The server could not listen.
     #[error("can't listen on {address}: {source}")]
     Listen {
@@ -176,6 +184,7 @@ impl WorkerError {
             Self::Job { .. } => "job",
             Self::NoAccount { .. } => "no-account",
             Self::ResultLost { .. } => "result-lost",
+            Self::ResultDamaged { .. } => "result-damaged",
             Self::Listen { .. } => "listen",
             Self::Internal(_) => "internal",
         }

@@ -2,6 +2,7 @@
 //! checked is ever committed.
 
 use std::{
+    io::ErrorKind,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Instant,
@@ -14,7 +15,7 @@ use assay_client::{
 };
 use assay_kernels::{
     abi::{Geometry, SOURCE_LEAVES},
-    executor::{self, Backend, ExecError, Inputs, Leaves, reference_cell_after},
+    executor::{self, Backend, Cpu, ExecError, Inputs, Leaves, reference_cell_after},
     registry::{self, AnyKernel},
 };
 use assay_settlement::JobTerms;
@@ -30,6 +31,7 @@ use crate::{
     fetch::blocking,
     journal::Obligation,
     runs::{Limits, run_by_run},
+    troubles::Place,
 };
 
 /// One cell by the reference, from the earlier leaves of `result` that it reads, right or wrong: what the judge would make
@@ -130,15 +132,20 @@ pub(crate) fn self_test(backend: &dyn Backend) -> Result<()> {
 
 impl Context {
     /// Computes a shard's result, checks it and puts it on disk under the root that it returns. `until`: when it must be
-    /// there. Once the last leaf is computed the result is kept, also when the worker stops meanwhile.
+    /// there; `committed`: its root is on the chain already. Once the last leaf is computed the result is kept, also when the worker stops meanwhile.
     pub async fn compute(
         self: &Arc<Self>,
         job: &Arc<JobContext>,
         shard: ShardRef,
         until: Option<Instant>,
+        committed: bool,
     ) -> Result<[u8; 32]> {
         let inputs = job.inputs(&self.fetcher, Some(&self.store)).await?;
-        let one_at_a_time = self.computing.acquire().await.map_err(|error| WorkerError::Internal(error.to_string()))?;
+        // Answers wait for a committed shard whose bytes are lost: it is computed beside whatever else is.
+        let one_at_a_time = match committed {
+            true => None,
+            false => Some(self.computing.acquire().await.map_err(|error| WorkerError::Internal(error.to_string()))?),
+        };
         let (context, job) = (self.clone(), job.clone());
         let limits = Limits { stop: self.stop.clone(), until };
         let (result, milliseconds) = blocking(&self.tasks, move || {
@@ -147,7 +154,12 @@ impl Context {
             let compute = || {
                 let started = Instant::now();
                 let mut beside = context.store.new_result(&shard.shard)?;
-                let (backend, speeds) = (context.backend.as_ref(), &context.speeds);
+                // A device that is not to be trusted any more keeps nothing owed from being proven.
+                let backend: &dyn Backend = match context.troubles.has(Place::Backend) {
+                    true => &Cpu,
+                    false => context.backend.as_ref(),
+                };
+                let speeds = &context.speeds;
                 let crown =
                     verified(backend, || run_by_run(backend, speeds, terms, &inputs, &layout, &limits, &mut beside))?;
                 let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -158,6 +170,7 @@ impl Context {
                 }
                 beside.keep(&layout)?;
                 lock(&context.roots).insert(shard.shard, result.root());
+                lock(&context.given_up).remove(&shard.shard);
                 context.noted(context.journal.set_root(&shard.shard, &result.root()));
                 Ok((result, milliseconds))
             };
@@ -165,6 +178,13 @@ impl Context {
             context.noted(context.journal.begin_attempt(&shard.shard));
             let ended = compute();
             context.noted(context.journal.end_attempt(&shard.shard));
+            // Where there is no room for a second one, a result that was given up makes room for the next attempt.
+            if let Err(WorkerError::Io { source, .. }) = &ended
+                && matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+                && lock(&context.given_up).contains(&shard.shard)
+            {
+                context.store.remove_result(&shard.shard)?;
+            }
             ended
         })
         .await?;
@@ -179,8 +199,10 @@ impl Context {
         row.root.or_else(|| lock(&self.roots).get(&row.shard.shard).copied())
     }
 
-    /// The result on disk is not there any more, or not what it was.
+    /// The result on disk is not there any more, or not what it was. The file stays until another takes its place: where
+    /// computing it again fails, what of it is right may still be had.
     pub fn forget_result(&self, shard: &Pubkey) {
+        lock(&self.given_up).insert(*shard);
         lock(&self.roots).remove(shard);
         lock(&self.results).remove(shard);
         self.noted(self.journal.forget_result(shard));
@@ -202,7 +224,15 @@ impl Context {
             if length != layout.bytes() {
                 return Ok(None);
             }
-            Ok(Some(ResultFile::read(layout, file)?).filter(|result| result.root() == root))
+            match ResultFile::read(layout, file) {
+                Ok(result) => Ok(Some(result).filter(|result| result.root() == root)),
+                // What can't be read proves nothing; computed again, it lies elsewhere on the disk.
+                Err(error @ ClientError::ResultUnreadable { .. }) => {
+                    tracing::error!(?shard, %error, "the result on disk is given up");
+                    Ok(None)
+                }
+                Err(error) => Err(error.into()),
+            }
         })
         .await
     }
@@ -225,7 +255,6 @@ pub(crate) mod tests {
     use super::*;
     use assay_client::answer::InputData;
     use assay_kernels::{
-        executor::Cpu,
         handling::Trial,
         merkle::{CrownBuilder, KEPT_LEVEL},
     };

@@ -225,7 +225,11 @@ impl Fetcher {
         for input in listed {
             let (root, length) = (input.root, input.bytes);
             let kept = match store.cloned() {
-                Some(store) => blocking(&self.tasks, move || store.input(&root)).await?,
+                // A file that can't be read is fetched again.
+                Some(store) => blocking(&self.tasks, move || store.input(&root)).await.unwrap_or_else(|error| {
+                    tracing::warn!(%error, "an input that was kept can't be read");
+                    None
+                }),
                 None => None,
             };
             if let Some(bytes) = kept
@@ -243,7 +247,10 @@ impl Fetcher {
             let data = match store.cloned() {
                 Some(store) => {
                     blocking(&self.tasks, move || {
-                        store.put_input(&root, data.bytes())?;
+                        // What is in memory serves now, kept or not.
+                        if let Err(error) = store.put_input(&root, data.bytes()) {
+                            tracing::warn!(%error, "an input can't be kept");
+                        }
                         Ok(data)
                     })
                     .await?
@@ -291,6 +298,7 @@ fn read_file(path: &Path, bytes: u64) -> Result<Option<Vec<u8>>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use assay_kernels::registry::AnyKernel;
 
     #[test]
     fn addresses_behind_a_firewall_are_not_public() {
@@ -320,6 +328,32 @@ mod tests {
         for ip in ["1.1.1.1", "8.8.8.8", "2606:4700:4700::1111"] {
             assert!(is_public(ip.parse().unwrap()), "{ip}");
         }
+    }
+
+    /// A disk that is full, or gives nothing back, keeps no input from being used that can be had.
+    #[tokio::test]
+    async fn inputs_are_used_that_can_not_be_kept() {
+        let kernel = AnyKernel::from_name("gemm_i8").unwrap();
+        let job = kernel.handling().checks().remove(0);
+        let (mut terms, inputs) = crate::execute::tests::terms_of(kernel, &job);
+        let folder = tempfile::tempdir().unwrap();
+        let served = folder.path().join("served");
+        std::fs::create_dir(&served).unwrap();
+        for (input, slice) in terms.input.iter().take(usize::from(terms.inputs)).zip(inputs.slices()) {
+            std::fs::write(served.join(hex::encode(input.root)), slice).unwrap();
+        }
+        let store = Arc::new(Store::open(&folder.path().join("data")).unwrap());
+        let kept = folder.path().join("data/inputs");
+        std::fs::remove_dir_all(&kept).unwrap();
+        let fetcher = Fetcher::new(true, 1 << 30).unwrap();
+        let locator = Url::from_file_path(&served).unwrap().to_string();
+        terms.locator[..locator.len()].copy_from_slice(locator.as_bytes());
+        let job = Pubkey::default();
+        let fetch = || fetcher.inputs(&job, &terms, Some(&store));
+        assert_eq!(fetch().await.unwrap().slices(), inputs.slices(), "there is no folder for them");
+        // A folder in a file's place can't be read, either.
+        std::fs::create_dir_all(kept.join(hex::encode(terms.input[0].root))).unwrap();
+        assert_eq!(fetch().await.unwrap().slices(), inputs.slices());
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use assay_client::{accounts::decode, ix};
+use assay_client::{ClientError, accounts::decode, ix};
 use assay_settlement::{
     Shard, ShardState,
     rules::{shard::execution_deadline, time::Now, window::Window},
@@ -103,7 +103,7 @@ impl Context {
         };
         let job = self.job(&shard.job).await?;
         let now = self.chain.now().await?;
-        let here = self.here(&row).await?;
+        let here = self.here(&row, &account).await?;
         let asked = self.asked(shard, &account, &job.job.terms).await?;
         self.pay_beside(*shard, &account);
         let step = next(&self.provider, &job.job.terms, Some(&account), &asked, here, &now);
@@ -133,12 +133,15 @@ impl Context {
     }
 
     /// What the chain can't know of an obligation.
-    async fn here(&self, row: &Obligation) -> Result<Here> {
+    async fn here(&self, row: &Obligation, account: &Shard) -> Result<Here> {
         let shard = &row.shard;
-        // The result is there: its root is written down and its file exists. What it holds is checked when it is used.
+        // The result is there: its root is known and its file exists. What it holds is checked when it is used. The chain
+        // remembers a committed root even where the journal was lost, or had no room to write it down.
+        let on_chain = matches!(account.state(), Some(ShardState::Committed | ShardState::Sampled))
+            && !lock(&self.given_up).contains(&shard.shard);
         let path = self.store.result_path(&shard.shard);
         let what = || format!("looking for {}", path.display());
-        let has_result = match self.root_of(row) {
+        let has_result = match self.root_of(row).or(on_chain.then_some(account.root)) {
             Some(_) => tokio::fs::try_exists(&path).await.map_err(WorkerError::io(what()))?,
             None => false,
         };
@@ -217,10 +220,14 @@ impl Context {
         let left = execution_deadline(account, &job.job.terms).time().saturating_sub(now.time);
         let left = u64::try_from(left).ok().filter(|left| claimed && *left > 0);
         let until = left.and_then(|left| Instant::now().checked_add(Duration::from_secs(left)));
-        let computed = self.compute(job, shard, until).await;
+        let computed = self.compute(job, shard, until, !claimed).await;
         match &computed {
             Ok(_) => _ = lock(&self.compute_failed).remove(&shard.shard),
-            // The chain's trouble is not the shard's, and a stop is no failure.
+            // A disk that gives back something else than was written is this shard's trouble.
+            Err(WorkerError::Chain(ClientError::ResultChanged | ClientError::ResultUnreadable { .. })) => {
+                lock(&self.compute_failed).insert(shard.shard);
+            }
+            // The chain's is not, and a stop is no failure.
             Err(WorkerError::Chain(_) | WorkerError::Stopped) => {}
             Err(_) => _ = lock(&self.compute_failed).insert(shard.shard),
         }
@@ -249,9 +256,11 @@ impl Context {
     async fn commit(self: &Arc<Self>, job: &Arc<JobContext>, shard: ShardRef, row: &Obligation) -> Result<Did> {
         let Some(root) = self.root_of(row) else { return Ok(Did::Something) };
         if self.result(job, shard, root).await?.is_none() {
-            // The disk does not hold what was computed: compute it again rather than commit what can't be proven.
+            // The disk does not hold what was computed: compute it again, after a pause, rather than commit what can't be
+            // proven. Where that goes on the claim goes back.
             self.forget_result(&shard.shard);
-            return Ok(Did::Something);
+            lock(&self.compute_failed).insert(shard.shard);
+            return Err(WorkerError::ResultDamaged { shard: shard.shard });
         }
         let commit = ix::commit_result(self.chain.me(), &shard.job, &self.provider, shard.index, root);
         let order = Order { action: Action::CommitResult, shard: Some(shard), instructions: &[commit], units: None };

@@ -176,8 +176,8 @@ impl Context {
                 lock(&self.tries).given(&shard.shard, &demand.wanted, now);
                 tracing::debug!(?shard, %error, "overtaken");
             }
-            // Disk and tree differ: in the next round it is computed again.
-            Err(WorkerError::Chain(error @ ClientError::ResultChanged)) => {
+            // Disk and tree differ, or the disk gives nothing any more: in the next round it is computed again.
+            Err(WorkerError::Chain(error @ (ClientError::ResultChanged | ClientError::ResultUnreadable { .. }))) => {
                 lock(&self.tries).given(&shard.shard, &demand.wanted, now);
                 tracing::error!(?shard, %error, "the result on disk is given up");
                 self.forget_result(&shard.shard);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anchor_lang::Discriminator;
-use assay_kernels::executor::Backend;
+use assay_kernels::executor::{Backend, Cpu};
 use assay_settlement::{EXPERIMENTAL, Job, JobTerms, Shard, seeds};
 use serde::Serialize;
 use solana_pubkey::Pubkey;
@@ -157,14 +157,21 @@ impl Provider {
         let books = Books { journal: journal.clone(), troubles: troubles.clone() };
         let chain = Chain::new(&config.cluster, config.operator.clone(), Some(books), events.clone());
         check(&config, &chain, &provider).await?;
+        let owes = !journal.unfinished()?.is_empty();
         let (tested, self_check) = (backend.clone(), config.self_check);
-        let speeds = blocking(&starting, move || {
-            if self_check {
-                self_test(tested.as_ref())?;
+        let (speeds, failed) = blocking(&starting, move || {
+            let failed = if self_check { self_test(tested.as_ref()).err() } else { None };
+            match failed {
+                // Whoever owes something starts all the same: answers need no device.
+                Some(error) if owes => Ok((Speeds::measure(&Cpu), Some(error))),
+                Some(error) => Err(error),
+                None => Ok((Speeds::measure(tested.as_ref()), None)),
             }
-            Ok(Speeds::measure(tested.as_ref()))
         })
         .await?;
+        if let Some(error) = failed {
+            troubles.raise(Place::Backend, None, &error);
+        }
         let fetcher = Fetcher::new(config.allow_local_urls, config.max_input_bytes)?;
         let shelf = Shelf { journal: journal.clone(), store: store.clone() };
         let (bind, name) = (config.bind, backend.name());
@@ -297,7 +304,8 @@ impl Daemon {
     }
 
     /// Drives every obligation that nobody drives and whose pause is over, the oldest first. Drawing waits for nothing
-    /// else that is done for a shard, nor for the pause after something else failed: its window is over in minutes.
+    /// else that is done for a shard, nor for the pause after something else failed: its window is over in minutes. A journal that can't be
+    /// written does not know of a commitment.
     fn spawn_due(&self, unfinished: &[Obligation]) {
         let context = &self.context;
         let kept: HashSet<Pubkey> = unfinished.iter().map(|row| row.shard.shard).collect();
@@ -307,7 +315,7 @@ impl Daemon {
             let due = context.troubles.may_try(Place::Shard(key));
             if let Some(busy) = due.then(|| context.take(Task::Shard(key))).flatten() {
                 context.spawn(busy, Place::Shard(key), shard, context.clone().drive(row.clone()));
-            } else if row.state == State::Committed
+            } else if matches!(row.state, State::Computed | State::Committed)
                 && context.troubles.may_try(Place::Draw(key))
                 && let Some(busy) = context.take(Task::Draw(key))
             {

@@ -72,21 +72,32 @@ pub(crate) struct Limits {
     pub until: Option<Instant>,
 }
 
-impl Limits {
-    /// Whether to go on after `done` of `all` leaves took so long.
+/// How fast a computation goes. Its first run shows nothing: it may wait for a device that starts, and brings it the inputs.
+#[derive(Default)]
+struct Pace {
+    /// When the first run ended, and how many leaves it had.
+    since: Option<(Instant, u64)>,
+}
+
+impl Pace {
+    /// Whether to go on with `done` of `all` leaves computed. Asked before every run.
     ///
     /// # Errors
     /// [`WorkerError::Stopped`], or [`WorkerError::TooSlow`] when at this pace the result comes too late.
-    fn check(&self, started: Instant, now: Instant, done: u64, all: u64) -> Result<()> {
-        if self.stop.is_cancelled() {
+    fn check(&mut self, limits: &Limits, now: Instant, done: u64, all: u64) -> Result<()> {
+        if limits.stop.is_cancelled() {
             return Err(WorkerError::Stopped);
         }
-        let Some(until) = self.until else { return Ok(()) };
-        let took = now.saturating_duration_since(started).as_millis();
+        let (since, before) = self.since.unwrap_or((now, done));
+        if done > 0 && self.since.is_none() {
+            self.since = Some((now, done));
+        }
+        let Some(until) = limits.until else { return Ok(()) };
+        let took = now.saturating_duration_since(since).as_millis();
         let left = until.saturating_duration_since(now).as_millis();
-        let rest = u128::from(all.saturating_sub(done));
-        let needed = took.saturating_mul(rest).checked_div(u128::from(done)).unwrap_or(0);
-        if needed > left {
+        let (done, rest) = (u128::from(done.saturating_sub(before)), u128::from(all.saturating_sub(done)));
+        let needed = took.saturating_mul(rest).checked_div(done).unwrap_or(0);
+        if needed > left || left == 0 {
             Err(WorkerError::TooSlow { seconds: (needed / 1_000).try_into().unwrap_or(u64::MAX) })
         } else {
             Ok(())
@@ -97,9 +108,6 @@ impl Limits {
 /// Leaves that have to be computed in one go, as they read each other: the backend would compute them again for every run
 /// that begins between them. 1 where no leaf reads another.
 fn inseparable(terms: &JobTerms) -> u64 {
-    if terms.classes().iter().all(|class| class.stage == 0) {
-        return 1;
-    }
     // Shards are cut between them, so they begin with the shard's first leaf.
     registry::geometry(terms.kernel_id, terms.params()).map_or(u64::MAX, |geometry| geometry.shard_align.max(1))
 }
@@ -154,10 +162,10 @@ fn compute(
     let no_memory = || WorkerError::Backend { why: "not enough memory for the shard's tree".to_owned(), broken: false };
     let mut tree = CrownBuilder::new(KEPT_LEVEL, all).ok_or_else(no_memory)?;
     let together = inseparable(terms);
-    let started = Instant::now();
+    let mut pace = Pace::default();
     while tree.len() < all {
         let done = tree.len();
-        limits.check(started, Instant::now(), done, all)?;
+        pace.check(limits, Instant::now(), done, all)?;
         let end = end_of_run(done, length.min(fit), together).min(all);
         let count = end.saturating_sub(done);
         let level = tree.level_for(count, end == all);
@@ -264,11 +272,11 @@ mod tests {
 
     #[test]
     fn leaves_that_read_each_other_are_computed_in_one_go() {
-        let mut staged = 0;
+        let (mut staged, mut separated) = (0, 0);
         for kernel in AnyKernel::ALL {
             for job in kernel.handling().checks() {
                 let geometry = kernel.geometry(&job.params).unwrap();
-                if geometry.used_classes().iter().all(|class| class.stage == 0) {
+                if geometry.shard_align == 1 {
                     continue;
                 }
                 staged += 1;
@@ -276,11 +284,11 @@ mod tests {
                 let (bytes, runs) = compute_of(&terms, &inputs, 0);
                 let whole = Cpu.run(kernel.id(), &job.params, &job.inputs(), 0..terms.leaves).unwrap();
                 assert_eq!(bytes.unwrap(), whole);
-                assert!(runs.len() > 1, "there is something to separate");
+                separated += usize::from(runs.len() > 1);
                 assert!(runs.iter().all(|run| run.start % geometry.shard_align == 0));
             }
         }
-        assert!(staged > 0);
+        assert!(staged > separated && separated > 1, "jobs of one run, and of several");
     }
 
     /// Fast leaves end with a node that is kept, slow ones as soon as they can.
@@ -430,13 +438,19 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let limits = Limits { stop: CancellationToken::new(), until: Some(at(100)) };
-        assert!(limits.check(start, at(0), 0, 10).is_ok(), "nothing is known yet");
-        assert!(limits.check(start, at(40), 5, 10).is_ok());
-        assert!(limits.check(start, at(50), 5, 10).is_ok());
-        assert_eq!(limits.check(start, at(51), 5, 10).unwrap_err().code(), "too-slow");
-        assert_eq!(limits.check(start, at(200), 9, 10).unwrap_err().code(), "too-slow");
-        assert!(Limits { until: None, ..limits.clone() }.check(start, at(200), 1, 10).is_ok());
+        let checked = |checks: &[(u64, u64)]| {
+            let mut pace = Pace::default();
+            let mut checks = checks.iter().map(|(seconds, done)| pace.check(&limits, at(*seconds), *done, 11));
+            checks.find_map(Result::err).map(|error| error.code())
+        };
+        assert_eq!(checked(&[(0, 0)]), None, "nothing is known yet");
+        assert_eq!(checked(&[(0, 0), (90, 1)]), None, "nor after a run that a device started in");
+        assert_eq!(checked(&[(0, 0), (10, 1), (50, 6)]), None);
+        assert_eq!(checked(&[(0, 0), (10, 1), (55, 6)]), None);
+        assert_eq!(checked(&[(0, 0), (10, 1), (56, 6)]), Some("too-slow"));
+        assert_eq!(checked(&[(0, 0), (100, 1)]), Some("too-slow"), "the time is over");
+        assert!(Pace::default().check(&Limits { until: None, ..limits.clone() }, at(200), 1, 10).is_ok());
         limits.stop.cancel();
-        assert_eq!(limits.check(start, at(1), 5, 10).unwrap_err().code(), "stopped");
+        assert_eq!(Pace::default().check(&limits, at(1), 5, 10).unwrap_err().code(), "stopped");
     }
 }

@@ -21,6 +21,8 @@ pub struct Options {
 enum What {
     /// Compute units, accounts, bytes and signatures of every instruction of the settlement program
     Cu(CuOptions),
+    /// Compute units and evidence of a cell of every kernel, and how they grow with the job
+    Cells(CellsOptions),
     /// Shards that the genuine Agave test validator, which ASSAY_TEST_VALIDATOR names, settles in a second
     Throughput(ThroughputOptions),
     /// Kernels beside others' libraries, hashing, checking by samples; on a graphics card as well
@@ -33,6 +35,19 @@ struct CuOptions {
     #[arg(long, conflicts_with_all = ["check", "json"])]
     write: bool,
     /// Fail where a figure differs by more than 2 % from docs/bench-cu.md
+    #[arg(long, conflicts_with = "json")]
+    check: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct CellsOptions {
+    /// Write the table to docs/bench-cells.md
+    #[arg(long, conflicts_with_all = ["check", "json"])]
+    write: bool,
+    /// Fail where a figure differs from docs/bench-cells.md
     #[arg(long, conflicts_with = "json")]
     check: bool,
     /// Print JSON
@@ -59,6 +74,10 @@ pub fn main(options: &Options) -> Result<()> {
         What::Cu(options) => {
             cu(&chosen(&[("--write", options.write), ("--check", options.check), ("--json", options.json)]))
         }
+        What::Cells(options) => bench(
+            "bench-cells",
+            &chosen(&[("--write", options.write), ("--check", options.check), ("--json", options.json)]),
+        ),
         What::Throughput(options) => {
             bench("bench-throughput", &chosen(&[("--write", options.write), ("--json", options.json)]))
         }
@@ -70,9 +89,10 @@ fn chosen<'a>(flags: &[(&'a str, bool)]) -> Vec<&'a str> {
     flags.iter().filter(|(_, chosen)| *chosen).map(|(flag, _)| *flag).collect()
 }
 
-/// Fails where an instruction costs something else than the committed table says.
-pub fn check_cu() -> Result<()> {
-    cu(&["--check"])
+/// Fails where an instruction or a cell costs something else than the committed tables say.
+pub fn check() -> Result<()> {
+    cu(&["--check"])?;
+    bench("bench-cells", &["--check"])
 }
 
 fn cu(arguments: &[&str]) -> Result<()> {

@@ -34,7 +34,7 @@ enum Step {
     Reproduce,
     /// The committed PTX and the table of what it needs of cards are what the CUDA sources give
     Ptx,
-    /// Every instruction costs what the committed table says
+    /// Every instruction and cell costs what the committed tables say
     Bench,
     /// All tests
     Tests,
@@ -112,7 +112,7 @@ impl Step {
             Step::Program => program::check_all(),
             Step::Reproduce => program::reproduce_all(),
             Step::Ptx => cuda::check(),
-            Step::Bench => bench::check_cu(),
+            Step::Bench => bench::check(),
             Step::Tests => {
                 say("all tests in one build (about 15 minutes on two cores the first time)");
                 // Kinds named, because documentation has no tests: their empty runs would close the output.

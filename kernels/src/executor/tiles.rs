@@ -36,7 +36,7 @@ pub(super) const SOURCE: CudaSource = CudaSource {
     kernel: MERKLE,
     name: "merkle",
     functions: &["merkle_leaves", "merkle_nodes"],
-    cu: include_str!("../../merkle/merkle.cu"),
+    cu: concat!(include_str!("../hash/sha256.cuh"), include_str!("../../merkle/merkle.cu")),
     ptx: include_str!("../../merkle/merkle.ptx"),
 };
 

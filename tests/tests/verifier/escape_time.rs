@@ -9,11 +9,12 @@ use assay_kernels::{
 };
 use proptest::prelude::*;
 
-use crate::{cases, chain::Chain};
+use crate::cases;
+use assay_tests::verifier::Verifier;
 
 #[test]
 fn escape_time_cells_equal_the_reference_within_their_compute_units() {
-    let chain = Chain::new();
+    let chain = Verifier::new();
     let limit = u64::from(AnyKernel::EscapeTime.describe().cell_cu_max);
     let mut runner = proptest::test_runner::TestRunner::new(cases(150));
     let jobs = (1u32..300, 1u32..300, 1u32..=4096, -48i64..48, -48i64..48, 1i64..500_000, any::<prop::sample::Index>());

@@ -8,10 +8,7 @@ use assay_kernels::{
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
-use crate::{
-    chain::{Chain, named},
-    job::Job,
-};
+use assay_tests::verifier::{Job, Verifier, named};
 
 /// Random cells of each job that are looked at, besides the first and the last of every cost class.
 const CELLS: usize = 12;
@@ -39,7 +36,7 @@ fn places(job: &Job, random: &mut StdRng) -> Vec<(u64, u32)> {
 
 /// Has the chain compute a cell; shows each request with its answer, and returns the cell and the most compute units.
 fn judge(
-    chain: &Chain,
+    chain: &Verifier,
     job: &Job,
     (leaf, cell): (u64, u32),
     chunks: usize,
@@ -71,7 +68,7 @@ fn judge(
 
 #[test]
 fn cells_equal_the_reference_and_need_every_opening() {
-    let chain = Chain::new();
+    let chain = Verifier::new();
     let mut random = StdRng::seed_from_u64(1);
     for job in jobs() {
         let (describe, name) = (job.kernel.describe(), job.kernel.name());
@@ -123,7 +120,7 @@ fn cells_equal_the_reference_and_need_every_opening() {
 /// behind them.
 #[test]
 fn cells_behind_wrong_leaves_equal_the_reference_for_those() {
-    let chain = Chain::new();
+    let chain = Verifier::new();
     let mut random = StdRng::seed_from_u64(2);
     let mut looked = 0;
     for mut job in jobs() {

@@ -8,15 +8,12 @@ use assay_kernels::{
 };
 use proptest::prelude::*;
 
-use crate::{
-    cases,
-    chain::{Chain, named},
-    job::{Job, crowd},
-};
+use crate::cases;
+use assay_tests::verifier::{Job, Verifier, crowd, named};
 
 #[test]
 fn gemm_cells_equal_the_reference_and_need_every_opening() {
-    let chain = Chain::new();
+    let chain = Verifier::new();
     let mut runner = proptest::test_runner::TestRunner::new(cases(60));
     let sizes = (1u32..9, 1u32..40, prop_oneof![1u32..20, 1000u32..1050, 2000u32..4200]);
     let cuts = (1usize..5, 0usize..20, any::<u64>());
@@ -63,7 +60,7 @@ fn gemm_cells_equal_the_reference_and_need_every_opening() {
 /// of no account.
 #[test]
 fn gemm_cells_in_steps_equal_the_reference_and_need_every_opening() {
-    let chain = Chain::new();
+    let chain = Verifier::new();
     let mut runner = proptest::test_runner::TestRunner::new(cases(8));
     let k = prop_oneof![Just(32_769u32), Just(gemm_i8::MAX_K), 32_769u32..=gemm_i8::MAX_K];
     let jobs = (1u32..4, 1u32..4, k, any::<u64>(), any::<prop::sample::Index>(), 7usize..40);
@@ -115,7 +112,7 @@ fn gemm_cells_in_steps_equal_the_reference_and_need_every_opening() {
 
 #[test]
 fn the_largest_gemm_steps_stay_within_their_compute_units() {
-    let chain = Chain::new();
+    let chain = Verifier::new();
     let limit = u64::from(AnyKernel::GemmI8.describe().cell_cu_max);
     let mut job = Job::gemm(3, 3, gemm_i8::MAX_K, 5);
     for done in 0..4 {
@@ -139,7 +136,7 @@ fn the_largest_gemm_steps_stay_within_their_compute_units() {
 
 #[test]
 fn the_largest_gemm_cells_stay_within_their_compute_units() {
-    let chain = Chain::new();
+    let chain = Verifier::new();
     let limit = u64::from(AnyKernel::GemmI8.describe().cell_cu_max);
     let job = Job::gemm(3, 3, gemm_i8::STEP_K, 5);
     let expected = job.expected(0, 5);

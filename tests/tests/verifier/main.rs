@@ -2,19 +2,18 @@
 //! hostile requests, and the compute units that `describe` promises.
 #![allow(clippy::arithmetic_side_effects, clippy::unwrap_used, reason = "test code")]
 
-mod chain;
+mod align;
 mod escape_time;
 mod every_kernel;
 mod gemm_i8;
-mod job;
 mod mlp_i8;
+mod option_risk;
 mod search;
 
 use assay_kernels::abi::{Describe, Geometry, Op, RequestWriter, STEP_STATE_BYTES, VerifierError};
 use assay_kernels::kernel::AnyKernel;
 use assay_kernels::registry;
-use chain::{Chain, EVIDENCE, Failure, OTHER, named};
-use job::Job;
+use assay_tests::verifier::{EVIDENCE, Failure, Job, OTHER, Verifier, named};
 use proptest::prelude::*;
 use solana_instruction::AccountMeta;
 
@@ -25,7 +24,7 @@ pub fn cases(cases: u32) -> ProptestConfig {
 
 #[test]
 fn describe_and_check_are_the_registrys() {
-    let chain = Chain::new();
+    let chain = Verifier::new();
     for kernel in AnyKernel::ALL {
         let (answer, cu) = chain.ask(&RequestWriter::new(Op::Describe, kernel.id(), &[], 0, 0)).unwrap();
         assert_eq!(bytemuck::pod_read_unaligned::<Describe>(&answer), kernel.describe());
@@ -49,7 +48,7 @@ fn describe_and_check_are_the_registrys() {
 
 #[test]
 fn refusals_have_their_names_on_chain() {
-    let chain = Chain::new();
+    let chain = Verifier::new();
     let product = |m, n, k| assay_kernels::gemm_i8::Params { m, n, k }.to_bytes().to_vec();
     let step = |n, k, done, cell| RequestWriter::step(2, &product(1, n, k), 0, cell, done, &[0; STEP_STATE_BYTES]);
     let check = |kernel, params: &[u8]| RequestWriter::new(Op::Check, kernel, params, 0, 0);
@@ -99,7 +98,7 @@ fn refusals_have_their_names_on_chain() {
 
 #[test]
 fn any_bytes_are_answered_or_refused_by_name() {
-    let chain = Chain::new();
+    let chain = Verifier::new();
     chain.put(EVIDENCE, &[0x55; 3000]);
     let mut runner = proptest::test_runner::TestRunner::new(cases(400));
     let valid = Job::gemm(2, 2, 1500, 3).request(0, 1, 1, 0, |_| false).data().unwrap();

@@ -6,10 +6,7 @@ use assay_kernels::{
     mlp_i8::{Activation, Layer, MAX_INPUT_WIDTH, MAX_WIDTH, Output, Params},
 };
 
-use crate::{
-    chain::Chain,
-    job::{Job, crowd},
-};
+use assay_tests::verifier::{Job, Verifier, crowd};
 
 fn job(batch: u32, inputs: u32, layers: &[Layer]) -> Job {
     let params = Params::new(batch, 1, Output::Argmax, inputs, layers).unwrap();
@@ -18,7 +15,7 @@ fn job(batch: u32, inputs: u32, layers: &[Layer]) -> Job {
 
 /// A cell whole, chunk by chunk at an odd offset, and among as many useless openings as a request can have. Returns the
 /// most compute units.
-fn most(chain: &Chain, job: &Job, leaf: u64, cell: u32) -> u64 {
+fn most(chain: &Verifier, job: &Job, leaf: u64, cell: u32) -> u64 {
     let geometry = AnyKernel::MlpI8.geometry(&job.params).unwrap();
     let width = geometry.leaf_span(leaf).unwrap().cell_bytes as usize;
     let expected = &job.leaves[&leaf][cell as usize * width..][..width];
@@ -41,7 +38,7 @@ fn most(chain: &Chain, job: &Job, leaf: u64, cell: u32) -> u64 {
 
 #[test]
 fn the_largest_cells_stay_within_their_compute_units() {
-    let chain = Chain::new();
+    let chain = Verifier::new();
     let limit = u64::from(AnyKernel::MlpI8.describe().cell_cu_max);
     // The longest sample and row, of the second sample and the last neuron: what is read begins nowhere near the front.
     let first = job(2, MAX_INPUT_WIDTH, &[Layer::last(5)]);

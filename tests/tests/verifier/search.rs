@@ -7,14 +7,11 @@ use assay_kernels::{
     search::{BIG_ENDIAN, DOUBLE, MAX_MESSAGE_BYTES, MAX_SIZE, Params, REVERSED, WIDE},
 };
 
-use crate::{
-    chain::Chain,
-    job::{Job, crowd},
-};
+use assay_tests::verifier::{Job, Verifier, crowd};
 
 #[test]
 fn the_longest_messages_stay_within_their_compute_units() {
-    let chain = Chain::new();
+    let chain = Verifier::new();
     let limit = u64::from(AnyKernel::Search.describe().cell_cu_max);
     let longest = Params::of(&[0xc3; MAX_MESSAGE_BYTES]).unwrap();
     let mut most = 0;
@@ -38,7 +35,7 @@ fn the_longest_messages_stay_within_their_compute_units() {
 
 #[test]
 fn the_largest_cells_in_steps_equal_the_processors() {
-    let chain = Chain::new();
+    let chain = Verifier::new();
     let limit = u64::from(AnyKernel::Search.describe().cell_cu_max);
     let header = Params::of(&[0x5a; 80]).unwrap();
     let params =
@@ -63,7 +60,7 @@ fn the_largest_cells_in_steps_equal_the_processors() {
 /// Block 0 of Bitcoin: its nonce is found on chain.
 #[test]
 fn a_known_block_is_found_on_chain() {
-    let chain = Chain::new();
+    let chain = Verifier::new();
     let mut header = vec![0; 80];
     header[0] = 1;
     let merkle_root = [

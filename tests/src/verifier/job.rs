@@ -15,9 +15,13 @@ use assay_kernels::{
 
 /// A job with its inputs, and its leaves where cells of it read some.
 pub struct Job {
+    /// Its kernel.
     pub kernel: AnyKernel,
+    /// Its params.
     pub params: Vec<u8>,
+    /// Its inputs, padded to chunks.
     pub inputs: [Vec<u8>; MAX_INPUTS],
+    /// Its leaves.
     pub leaves: Leaves,
 }
 
@@ -44,6 +48,7 @@ impl Job {
         Self { leaves, ..job }
     }
 
+    /// A product of random matrices, without its leaves.
     pub fn gemm(m: u32, n: u32, k: u32, seed: u64) -> Self {
         let params = gemm_i8::Params { m, n, k };
         let mut state = seed | 1;
@@ -59,6 +64,7 @@ impl Job {
         Self { kernel: AnyKernel::GemmI8, params: params.to_bytes().to_vec(), inputs, leaves: Leaves::new() }
     }
 
+    /// The inputs as an executor takes them.
     pub fn inputs(&self) -> Inputs<'_> {
         Inputs { inputs: self.inputs.each_ref().map(Vec::as_slice) }
     }

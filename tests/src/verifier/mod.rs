@@ -1,5 +1,9 @@
 //! The verifier's `.so` in an SVM: a request goes in, an answer and its compute units come out.
 
+mod job;
+
+pub use job::{Job, crowd};
+
 use std::{cell::RefCell, path::Path};
 
 use assay_kernels::abi::{RequestWriter, VerifierError};
@@ -14,12 +18,15 @@ use solana_transaction::Transaction;
 
 /// Compute units of the instruction that sets the limit.
 const BUDGET_INSTRUCTION_CU: u64 = 150;
+/// Address of the evidence account.
 pub const EVIDENCE: Pubkey = Pubkey::new_from_array([0xe0; 32]);
+/// Address of an account that has nothing to do with the verifier.
 pub const OTHER: Pubkey = Pubkey::new_from_array([0xe1; 32]);
 /// The verifier does not care where it lies.
 const VERIFIER: Pubkey = Pubkey::new_from_array([0xf0; 32]);
 
-pub struct Chain {
+/// A chain with the verifier on it and nothing else.
+pub struct Verifier {
     /// Property tests call with a shared reference.
     svm: RefCell<LiteSVM>,
     payer: Keypair,
@@ -28,13 +35,17 @@ pub struct Chain {
 /// The answer's bytes and the verifier's compute units, or what it failed with.
 pub type Answer = Result<(Vec<u8>, u64), Failure>;
 
+/// How a call failed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Failure {
+    /// With an error of the verifier.
     Named(VerifierError),
+    /// In another way, in words.
     Other(String),
 }
 
-impl Chain {
+impl Verifier {
+    /// The committed verifier on a new chain.
     pub fn new() -> Self {
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../programs/bin/assay_verifier.so");
         let mut svm = LiteSVM::new().with_sigverify(false);
@@ -44,6 +55,7 @@ impl Chain {
         Self { svm: RefCell::new(svm), payer }
     }
 
+    /// Makes an account with these bytes.
     pub fn put(&self, address: Pubkey, data: &[u8]) {
         let account = Account { lamports: 10_000_000_000, data: data.to_vec(), owner: OTHER, ..Account::default() };
         self.svm.borrow_mut().set_account(address, account).unwrap();
@@ -84,6 +96,13 @@ impl Chain {
     }
 }
 
+/// A refusal by this name.
 pub fn named(error: VerifierError) -> Answer {
     Err(Failure::Named(error))
+}
+
+impl Default for Verifier {
+    fn default() -> Self {
+        Self::new()
+    }
 }
