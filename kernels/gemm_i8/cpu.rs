@@ -94,12 +94,27 @@ pub fn multiply_by(
     range: Range<u64>,
     out: &mut [u8],
 ) -> Result<(), ExecError> {
+    let threads = rayon::current_num_threads() as u64;
+    let bytes = FIELD_BYTES.saturating_add(threads.saturating_mul(FIELD_BYTES_PER_THREAD));
+    multiply_in_fields(way, params, [a, b], range, out, bytes)
+}
+
+/// [`multiply_by`] with fields of so many bytes.
+fn multiply_in_fields(
+    way: Way,
+    params: &Params,
+    [a, b]: [&[u8]; 2],
+    range: Range<u64>,
+    out: &mut [u8],
+    bytes: u64,
+) -> Result<(), ExecError> {
     let Some(area) = Area::of(params, &range) else { return Ok(()) };
     let dot = match way {
         Way::Dot(dot) => dot,
         #[cfg(target_arch = "x86_64")]
         Way::Blocks(simd) if len(&area.rows).min(len(&area.columns)) >= FEW => {
-            let side = sides(&area, simd.words(u64::from(params.k).min(PIECE) as usize) as u64);
+            let words = simd.words(u64::from(params.k).min(PIECE) as usize) as u64;
+            let side = sides(&area, bytes.checked_div(words.saturating_mul(4)).unwrap_or(1));
             let mut fields = BTreeMap::<_, Vec<Tile>>::new();
             for tile in cut(params, &area, side.tile, range, out)? {
                 let down = tile.rows.start.saturating_sub(area.rows.start).checked_div(side.field.0);
@@ -111,7 +126,7 @@ pub fn multiply_by(
         #[cfg(target_arch = "x86_64")]
         Way::Blocks(_) => best_dot(),
     };
-    let tiles = cut(params, &area, sides(&area, 0).tile, range, out)?;
+    let tiles = cut(params, &area, sides(&area, u64::MAX).tile, range, out)?;
     tiles.into_par_iter().try_for_each(|tile| elements(params, a, b, tile, dot))
 }
 
@@ -121,17 +136,14 @@ struct Sides {
     field: (u64, u64),
 }
 
-/// How an area is cut where a packed row has so many words.
-fn sides(area: &Area, words: u64) -> Sides {
-    let threads = rayon::current_num_threads() as u64;
-    let bytes = FIELD_BYTES.saturating_add(threads.saturating_mul(FIELD_BYTES_PER_THREAD));
-    let most = bytes.checked_div(words.saturating_mul(4)).unwrap_or(u64::MAX);
+/// How an area is cut where a field may have `most` rows of A and of B together.
+fn sides(area: &Area, most: u64) -> Sides {
     let (rows, columns) = (len(&area.rows), len(&area.columns));
     // A half each, or what the other side leaves.
     let half = most.div_ceil(2);
     let rows = rows.min(half.max(most.saturating_sub(columns)));
     let columns = columns.min(half.max(most.saturating_sub(rows)));
-    let enough = threads.saturating_mul(TILES_PER_THREAD);
+    let enough = (rayon::current_num_threads() as u64).saturating_mul(TILES_PER_THREAD);
     let count = |height: u64, width: u64| rows.div_ceil(height).saturating_mul(columns.div_ceil(width));
     let [.., smallest] = TILES;
     let tile = TILES.into_iter().find(|(height, width)| count(*height, *width) >= enough).unwrap_or(smallest);
@@ -328,7 +340,11 @@ mod tests {
         for way in ways() {
             let mut out = vec![0xaa; expected.len()];
             multiply_by(way, params, a, b, range.clone(), &mut out).unwrap();
-            prop_assert!(out == expected);
+            prop_assert!(out == expected, "{way:?}");
+            // As many fields as there are.
+            let mut out = vec![0xaa; expected.len()];
+            multiply_in_fields(way, params, [a, b], range.clone(), &mut out, 1).unwrap();
+            prop_assert!(out == expected, "{way:?} in small fields");
         }
         Ok(())
     }
@@ -351,12 +367,21 @@ mod tests {
     }
 
     #[test]
+    fn every_way_goes_on_with_the_next_piece_of_long_rows() {
+        for (m, n, k) in [(50, 200, PIECE as u32 + 1), (30, 5, 3 * PIECE as u32 - 7), (5, 99, 2 * PIECE as u32)] {
+            let params = Params { m, n, k };
+            let [a, b] = [(m, 5), (n, 6)].map(|(rows, seed)| noise(u64::from(rows) * params.row_bytes(), seed));
+            every_way(&params, &a, &b, 3..params.elements() - 1).unwrap();
+        }
+    }
+
+    #[test]
     fn every_way_is_exact_at_the_extremes() {
         for (x, y) in [(0x80, 0x80), (0x80, 0x7f), (0x7f, 0x80), (0x7f, 0x7f)] {
             for k in [131_071, 131_070, 32_768] {
-                let params = Params { m: 5, n: 3, k };
-                let [a, b] = [(5, x), (3, y)].map(|(rows, byte)| vec![byte; rows * params.row_bytes() as usize]);
-                every_way(&params, &a, &b, 0..15).unwrap();
+                let params = Params { m: 5, n: 7, k };
+                let [a, b] = [(5, x), (7, y)].map(|(rows, byte)| vec![byte; rows * params.row_bytes() as usize]);
+                every_way(&params, &a, &b, 0..35).unwrap();
             }
         }
     }

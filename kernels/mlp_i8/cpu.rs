@@ -105,7 +105,9 @@ fn tiles<'a>(params: &Params, groups: Vec<Group<'a>>, step: u32, most: u32) -> R
         let [samples, ..] = group.need.clone();
         let count = samples.end.saturating_sub(samples.start);
         let threads = u32::try_from(rayon::current_num_threads()).unwrap_or(u32::MAX).max(1);
-        let size = count.div_ceil(threads).clamp(1, most).next_multiple_of(step.max(1));
+        // As many as give every core the same.
+        let cuts = count.div_ceil(most.max(1)).checked_next_multiple_of(threads).unwrap_or(threads).max(1);
+        let size = count.div_ceil(cuts).max(1).next_multiple_of(step.max(1));
         let mut first = samples.start;
         while first < samples.end {
             let end = first.saturating_add(size).min(samples.end);
