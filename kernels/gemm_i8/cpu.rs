@@ -1,13 +1,17 @@
 //! `gemm_i8` on all cores: C is cut into tiles, each made by one task. With vector instructions that multiply int8 a tile
-//! is made in blocks ([`super::simd`]); without them, or where it has only a few rows, element by element.
+//! is made in blocks ([`super::simd`]), from rows of A and of B that were packed once for all the tiles of a field; without
+//! them, or where C has only a few rows or columns, element by element.
 
 use core::ops::Range;
+#[cfg(target_arch = "x86_64")]
+use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
 use super::accelerated::slice;
+use super::plan::Area;
 #[cfg(target_arch = "x86_64")]
-use super::simd::{self, Simd};
+use super::simd::{self, Packed, Side, Simd};
 use super::{ELEMENT_BYTES, Params};
 use crate::executor::ExecError;
 
@@ -16,9 +20,14 @@ use crate::executor::ExecError;
 const TILES: [(u64, u64); 4] = [(240, 288), (120, 192), (48, 96), (24, 96)];
 /// Tiles that each core should have.
 const TILES_PER_THREAD: u64 = 4;
-/// With fewer rows packing B costs more than it saves.
+/// With fewer rows or columns packing the other side costs more than it saves.
 #[cfg(target_arch = "x86_64")]
-const FEW_ROWS: u64 = 4;
+const FEW: u64 = 4;
+/// Bytes of packed rows of a field, and how many more for each core.
+const FIELD_BYTES: u64 = 16 << 20;
+const FIELD_BYTES_PER_THREAD: u64 = 8 << 20;
+/// Bytes of a row that are packed at a time.
+const PIECE: u64 = 8_192;
 
 /// A way to multiply on this processor.
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +86,6 @@ pub fn ways() -> Vec<Way> {
 ///
 /// # Errors
 /// [`ExecError::LeafRange`] when `out` or the inputs don't have the sizes that params and range require.
-#[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables, reason = "blocks alone need room"))]
 pub fn multiply_by(
     way: Way,
     params: &Params,
@@ -86,46 +94,82 @@ pub fn multiply_by(
     range: Range<u64>,
     out: &mut [u8],
 ) -> Result<(), ExecError> {
-    cut(params, range, out)?.into_par_iter().try_for_each_init(Default::default, |room: &mut Room, tile| match way {
-        #[cfg(target_arch = "x86_64")]
-        Way::Blocks(simd) if tile.rows.end.saturating_sub(tile.rows.start) >= FEW_ROWS => {
-            blocks(params, a, b, tile, simd, room)
-        }
-        Way::Dot(dot) => elements(params, a, b, tile, dot),
-        #[cfg(target_arch = "x86_64")]
-        Way::Blocks(_) => elements(params, a, b, tile, best_dot()),
-    })
+    let threads = rayon::current_num_threads() as u64;
+    let bytes = FIELD_BYTES.saturating_add(threads.saturating_mul(FIELD_BYTES_PER_THREAD));
+    multiply_in_fields(way, params, [a, b], range, out, bytes)
 }
 
-/// Memory of a task that the next one takes over.
-#[derive(Default)]
-struct Room {
-    #[cfg(target_arch = "x86_64")]
-    packed: simd::Room,
-    #[cfg(target_arch = "x86_64")]
-    sums: Vec<i32>,
+/// [`multiply_by`] with fields of so many bytes.
+fn multiply_in_fields(
+    way: Way,
+    params: &Params,
+    [a, b]: [&[u8]; 2],
+    range: Range<u64>,
+    out: &mut [u8],
+    bytes: u64,
+) -> Result<(), ExecError> {
+    let Some(area) = Area::of(params, &range) else { return Ok(()) };
+    let dot = match way {
+        Way::Dot(dot) => dot,
+        #[cfg(target_arch = "x86_64")]
+        Way::Blocks(simd) if len(&area.rows).min(len(&area.columns)) >= FEW => {
+            let words = simd.words(u64::from(params.k).min(PIECE) as usize) as u64;
+            let side = sides(&area, bytes.checked_div(words.saturating_mul(4)).unwrap_or(1));
+            let mut fields = BTreeMap::<_, Vec<Tile>>::new();
+            for tile in cut(params, &area, side.tile, range, out)? {
+                let down = tile.rows.start.saturating_sub(area.rows.start).checked_div(side.field.0);
+                let right = tile.columns.start.saturating_sub(area.columns.start).checked_div(side.field.1);
+                fields.entry((down, right)).or_default().push(tile);
+            }
+            return fields.into_values().try_for_each(|tiles| field(params, a, b, tiles, simd));
+        }
+        #[cfg(target_arch = "x86_64")]
+        Way::Blocks(_) => best_dot(),
+    };
+    let tiles = cut(params, &area, sides(&area, u64::MAX).tile, range, out)?;
+    tiles.into_par_iter().try_for_each(|tile| elements(params, a, b, tile, dot))
+}
+
+/// Rows and columns of a tile, and of a field: whole tiles whose packed rows lie in memory together.
+struct Sides {
+    tile: (u64, u64),
+    field: (u64, u64),
+}
+
+/// How an area is cut where a field may have `most` rows of A and of B together.
+fn sides(area: &Area, most: u64) -> Sides {
+    let (rows, columns) = (len(&area.rows), len(&area.columns));
+    // A half each, or what the other side leaves.
+    let half = most.div_ceil(2);
+    let rows = rows.min(half.max(most.saturating_sub(columns)));
+    let columns = columns.min(half.max(most.saturating_sub(rows)));
+    let enough = (rayon::current_num_threads() as u64).saturating_mul(TILES_PER_THREAD);
+    let count = |height: u64, width: u64| rows.div_ceil(height).saturating_mul(columns.div_ceil(width));
+    let [.., smallest] = TILES;
+    let tile = TILES.into_iter().find(|(height, width)| count(*height, *width) >= enough).unwrap_or(smallest);
+    let whole = |side: u64, tile: u64| side.checked_div(tile).unwrap_or(0).max(1).saturating_mul(tile);
+    Sides { tile, field: (whole(rows, tile.0), whole(columns, tile.1)) }
+}
+
+fn len(range: &Range<u64>) -> u64 {
+    range.end.saturating_sub(range.start)
 }
 
 /// Cuts a range into tiles.
-fn cut<'a>(params: &Params, range: Range<u64>, out: &'a mut [u8]) -> Result<Vec<Tile<'a>>, ExecError> {
+fn cut<'a>(
+    params: &Params,
+    area: &Area,
+    (height, width): (u64, u64),
+    range: Range<u64>,
+    out: &'a mut [u8],
+) -> Result<Vec<Tile<'a>>, ExecError> {
     let n = u64::from(params.n);
-    let Some(last) = range.end.checked_sub(1).filter(|_| !range.is_empty()) else { return Ok(Vec::new()) };
-    let (first, last) = (params.place(range.start), params.place(last));
-    let columns = if first.0 == last.0 { first.1..last.1.saturating_add(1) } else { 0..n };
-    let count = |height: u64, width: u64| {
-        let rows = last.0.saturating_sub(first.0).saturating_add(1);
-        rows.div_ceil(height).saturating_mul(columns.end.saturating_sub(columns.start).div_ceil(width))
-    };
-    let enough = (rayon::current_num_threads() as u64).saturating_mul(TILES_PER_THREAD);
-    let [.., smallest] = TILES;
-    let (height, width) =
-        TILES.into_iter().find(|(height, width)| count(*height, *width) >= enough).unwrap_or(smallest);
     let (mut tiles, mut out) = (Vec::new(), out);
-    for top in (first.0..=last.0).step_by(height as usize) {
-        let rows = top..top.saturating_add(height).min(last.0.saturating_add(1));
+    for top in area.rows.clone().step_by(height as usize) {
+        let rows = top..top.saturating_add(height).min(area.rows.end);
         let band = tiles.len();
-        for left in columns.clone().step_by(width as usize) {
-            let columns = left..left.saturating_add(width).min(columns.end);
+        for left in area.columns.clone().step_by(width as usize) {
+            let columns = left..left.saturating_add(width).min(area.columns.end);
             tiles.push(Tile { rows: rows.clone(), columns, out: Vec::new() });
         }
         for row in rows {
@@ -150,17 +194,17 @@ fn rows_of<'a>(
     params: &Params,
     input: &'a [u8],
     rows: Range<u64>,
-    piece: Range<u64>,
+    piece: &Range<u64>,
 ) -> Result<Vec<&'a [u8]>, ExecError> {
-    let len = piece.end.saturating_sub(piece.start);
-    let row_of = |row: u64| slice(input, row.saturating_mul(params.row_bytes()).saturating_add(piece.start), len);
+    let row_of =
+        |row: u64| slice(input, row.saturating_mul(params.row_bytes()).saturating_add(piece.start), len(piece));
     rows.map(row_of).collect()
 }
 
 fn elements(params: &Params, a: &[u8], b: &[u8], tile: Tile, dot: DotFn) -> Result<(), ExecError> {
     let k = 0..u64::from(params.k);
-    let a_rows = rows_of(params, a, tile.rows, k.clone())?;
-    let b_rows = rows_of(params, b, tile.columns.clone(), k)?;
+    let a_rows = rows_of(params, a, tile.rows, &k)?;
+    let b_rows = rows_of(params, b, tile.columns.clone(), &k)?;
     let mut outs: Vec<_> = tile.out.into_iter().map(|(first, out)| (first, out.as_chunks_mut::<4>().0)).collect();
     // A row of B, read once, serves all rows of the tile.
     for (b, column) in b_rows.iter().zip(tile.columns) {
@@ -173,44 +217,64 @@ fn elements(params: &Params, a: &[u8], b: &[u8], tile: Tile, dot: DotFn) -> Resu
     Ok(())
 }
 
+/// Makes the tiles of a field.
 #[cfg(target_arch = "x86_64")]
-fn blocks(params: &Params, a: &[u8], b: &[u8], tile: Tile, simd: Simd, room: &mut Room) -> Result<(), ExecError> {
+fn field(params: &Params, a: &[u8], b: &[u8], tiles: Vec<Tile>, simd: Simd) -> Result<(), ExecError> {
+    let (Some(first), Some(last)) = (tiles.first(), tiles.last()) else { return Ok(()) };
+    let (top, left) = (first.rows.start, first.columns.start);
+    // With one row of tiles each of B's rows is read by one of them, which packs it for itself.
+    let once = last.rows.start == top;
+    let (bottom, right) = (last.rows.end, last.columns.end);
+    let (mut a_rows, mut b_rows) = (Packed::default(), Packed::default());
+    let mut tiles: Vec<(Tile, Vec<i32>)> = tiles.into_iter().map(|tile| (tile, Vec::new())).collect();
+    // A tile's first row and column begin a panel: the sides of tiles are multiples of those of blocks.
+    let panels = |range: &Range<u64>, first: u64, lanes: usize| {
+        let index = |at: u64| at.saturating_sub(first) as usize;
+        index(range.start).checked_div(lanes).unwrap_or(0)..index(range.end).div_ceil(lanes)
+    };
     let k = u64::from(params.k);
-    let len = |range: &Range<u64>| range.end.saturating_sub(range.start) as usize;
-    let (height, width) = (len(&tile.rows), len(&tile.columns));
-    let (down, right) = (height.div_ceil(simd.height), width.div_ceil(simd.width));
-    let block = simd.height.saturating_mul(simd.width);
-    room.sums.clear();
-    room.sums.resize(down.saturating_mul(right).saturating_mul(block), 0);
-    // What the 128 added to B's bytes has added to each row's sums.
-    let mut excess = vec![0i32; height];
-    for start in (0..k).step_by(simd::DEPTH) {
-        let piece = start..start.saturating_add(simd::DEPTH as u64).min(k);
-        let a_rows = rows_of(params, a, tile.rows.clone(), piece.clone())?;
-        let b_rows = rows_of(params, b, tile.columns.clone(), piece)?;
-        simd.add(&a_rows, &b_rows, &mut room.packed, &mut room.sums);
-        if simd.bytes {
-            for (excess, row) in excess.iter_mut().zip(a_rows) {
-                // At most 128 * 1,024 in magnitude, times 128.
-                let sum = row.iter().fold(0i32, |sum, byte| sum.wrapping_add(i32::from(*byte as i8)));
-                *excess = excess.wrapping_add(sum.wrapping_mul(128));
-            }
+    for start in (0..k).step_by(PIECE as usize) {
+        let piece = start..start.saturating_add(PIECE).min(k);
+        simd.pack_together(Side::A, &rows_of(params, a, top..bottom, &piece)?, &mut a_rows);
+        if !once {
+            simd.pack_together(Side::B, &rows_of(params, b, left..right, &piece)?, &mut b_rows);
         }
-    }
-    let rows_of_blocks = room.sums.chunks_exact(right.saturating_mul(block).max(1));
-    let lines = rows_of_blocks.flat_map(|blocks| {
-        (0..simd.height).map(move |line| {
-            let of_block = blocks.chunks_exact(block).filter_map(move |block| block.chunks_exact(simd.width).nth(line));
-            of_block.flatten()
-        })
-    });
-    for ((line, (first, out)), excess) in lines.zip(tile.out).zip(excess) {
-        let skip = first.saturating_sub(tile.columns.start) as usize;
-        for (sum, out) in line.skip(skip).zip(out.as_chunks_mut::<{ ELEMENT_BYTES as usize }>().0) {
-            *out = sum.wrapping_sub(excess).to_le_bytes();
-        }
+        tiles.par_iter_mut().try_for_each_init(
+            Default::default,
+            |(own, spare): &mut (Packed, Vec<i32>), (tile, kept)| {
+                let right = panels(&tile.columns, left, simd.width);
+                let (b_rows, right) = if once {
+                    simd.pack(Side::B, &rows_of(params, b, tile.columns.clone(), &piece)?, own);
+                    (&*own, 0..right.len())
+                } else {
+                    (&b_rows, right)
+                };
+                let stride = right.len().saturating_mul(simd.width);
+                // Sums are kept only where there is another piece.
+                let sums = if k > PIECE { kept } else { spare };
+                if start == 0 {
+                    sums.clear();
+                }
+                simd.multiply((&a_rows, panels(&tile.rows, top, simd.height)), (b_rows, right), sums);
+                if piece.end == k {
+                    write(tile, sums, stride);
+                }
+                Ok::<_, ExecError>(())
+            },
+        )?;
     }
     Ok(())
+}
+
+/// Writes a tile's sums where they belong.
+#[cfg(target_arch = "x86_64")]
+fn write(tile: &mut Tile, sums: &[i32], stride: usize) {
+    for (line, (first, out)) in sums.chunks_exact(stride.max(1)).zip(&mut tile.out) {
+        let line = line.get(first.saturating_sub(tile.columns.start) as usize..).unwrap_or_default();
+        for (sum, out) in line.iter().zip(out.as_chunks_mut::<{ ELEMENT_BYTES as usize }>().0) {
+            *out = sum.to_le_bytes();
+        }
+    }
 }
 
 /// Dot product of int8 vectors of the same length, at most 131,071 elements, so that nothing overflows.
@@ -276,7 +340,11 @@ mod tests {
         for way in ways() {
             let mut out = vec![0xaa; expected.len()];
             multiply_by(way, params, a, b, range.clone(), &mut out).unwrap();
-            prop_assert!(out == expected);
+            prop_assert!(out == expected, "{way:?}");
+            // As many fields as there are.
+            let mut out = vec![0xaa; expected.len()];
+            multiply_in_fields(way, params, [a, b], range.clone(), &mut out, 1).unwrap();
+            prop_assert!(out == expected, "{way:?} in small fields");
         }
         Ok(())
     }
@@ -299,12 +367,21 @@ mod tests {
     }
 
     #[test]
+    fn every_way_goes_on_with_the_next_piece_of_long_rows() {
+        for (m, n, k) in [(50, 200, PIECE as u32 + 1), (30, 5, 3 * PIECE as u32 - 7), (5, 99, 2 * PIECE as u32)] {
+            let params = Params { m, n, k };
+            let [a, b] = [(m, 5), (n, 6)].map(|(rows, seed)| noise(u64::from(rows) * params.row_bytes(), seed));
+            every_way(&params, &a, &b, 3..params.elements() - 1).unwrap();
+        }
+    }
+
+    #[test]
     fn every_way_is_exact_at_the_extremes() {
         for (x, y) in [(0x80, 0x80), (0x80, 0x7f), (0x7f, 0x80), (0x7f, 0x7f)] {
             for k in [131_071, 131_070, 32_768] {
-                let params = Params { m: 5, n: 3, k };
-                let [a, b] = [(5, x), (3, y)].map(|(rows, byte)| vec![byte; rows * params.row_bytes() as usize]);
-                every_way(&params, &a, &b, 0..15).unwrap();
+                let params = Params { m: 5, n: 7, k };
+                let [a, b] = [(5, x), (7, y)].map(|(rows, byte)| vec![byte; rows * params.row_bytes() as usize]);
+                every_way(&params, &a, &b, 0..35).unwrap();
             }
         }
     }

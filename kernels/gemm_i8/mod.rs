@@ -25,7 +25,7 @@ mod handling;
 #[cfg(feature = "std")]
 mod plan;
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
-mod simd;
+pub(crate) mod simd;
 #[cfg(feature = "std")]
 pub mod stream;
 #[cfg(feature = "std")]

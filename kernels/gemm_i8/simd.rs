@@ -1,20 +1,22 @@
 //! Blocks of a product with vector instructions: rows are packed so that what is multiplied together lies together, and a
-//! block of sums stays in registers while a piece of k goes by.
+//! block of sums stays in registers while a piece of k goes by. `gemm_i8` and the layers of `mlp_i8` are made of these.
 //!
 //! A word of a packed row holds as many numbers as the instruction multiplies at once: four bytes, or two of 16 bits. The
-//! instruction with four bytes (`vpdpbusd`) takes one side unsigned: B's bytes have 128 added, and 128 times the sum of A's
-//! row is taken off in the end. Sums wrap on the way and come out right, because they are right modulo 2^32.
+//! instruction with four bytes (`vpdpbusd`) takes one side unsigned: A's bytes have 128 added, and every sum begins with -128
+//! times the sum of B's row. Sums wrap on the way and come out right, because they are right modulo 2^32.
 //! `vpmaddwd` multiplies 16-bit numbers, so that nothing saturates, as `vpmaddubsw` would.
 // Indices and lengths are those of the packed blocks of this file; sums wrap by themselves.
 #![allow(clippy::arithmetic_side_effects)]
 
-use core::arch::x86_64::*;
+use core::{arch::x86_64::*, ops::Range};
 
-/// Bytes of a row that are packed at a time.
-pub(super) const DEPTH: usize = 1_024;
+use rayon::prelude::*;
 
-/// Adds the products of packed rows of A and of B to a block of sums, row by row.
-type Multiply = unsafe fn(&[u32], &[u32], &mut [i32]);
+/// Words of packed rows that go by at a time: of both sides they stay in the fastest cache.
+const DEPTH: usize = 192;
+
+/// Adds the products of packed rows of A and of B to a block of sums, whose rows lie so many sums apart.
+type Multiply = unsafe fn(&[u32], &[u32], &mut [i32], usize);
 
 /// An instruction that multiplies.
 #[derive(Clone, Copy, Debug)]
@@ -22,16 +24,16 @@ pub struct Simd {
     /// Name, for people.
     pub(super) name: &'static str,
     /// Rows of a block.
-    pub(super) height: usize,
+    pub(crate) height: usize,
     /// Columns of a block.
-    pub(super) width: usize,
-    /// Whether words hold four bytes, B's with 128 added, or two numbers of 16 bits.
-    pub(super) bytes: bool,
+    pub(crate) width: usize,
+    /// Whether words hold four bytes, A's with 128 added, or two numbers of 16 bits.
+    bytes: bool,
     multiply: Multiply,
 }
 
 /// What this processor has, the best first.
-pub(super) fn available() -> Vec<Simd> {
+pub(crate) fn available() -> Vec<Simd> {
     let mut all = Vec::new();
     if std::is_x86_feature_detected!("avx512f") && std::is_x86_feature_detected!("avx512vnni") {
         all.push(Simd { name: "AVX-512 VNNI", height: 12, width: 32, bytes: true, multiply: avx512_vnni });
@@ -45,54 +47,152 @@ pub(super) fn available() -> Vec<Simd> {
     all
 }
 
+/// A side of a product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// Rows of the product.
+    A,
+    /// Columns of the product.
+    B,
+}
+
+/// Packed rows: panels of as many as a block has, word by word.
+#[derive(Default)]
+pub(crate) struct Packed {
+    panels: Vec<u32>,
+    /// Words of a packed row.
+    words: usize,
+    /// What the sums of each of B's rows begin with.
+    begins: Vec<i32>,
+}
+
+impl Packed {
+    /// Adds to what the sums of each of B's rows begin with.
+    pub(crate) fn begin_with(&mut self, more: impl IntoIterator<Item = i32>) {
+        for (begin, more) in self.begins.iter_mut().zip(more) {
+            *begin = begin.wrapping_add(more);
+        }
+    }
+}
+
 impl Simd {
-    /// Packs pieces of rows, at most [`DEPTH`] bytes each and all of the same length, in groups of `lanes`, a multiple of
-    /// four; rows that a group lacks are zeros.
-    fn pack(&self, rows: &[&[u8]], lanes: usize, flip: u32, out: &mut Vec<u32>) -> usize {
-        let len = rows.first().map_or(0, |row| row.len());
-        let words = len.div_ceil(16) * if self.bytes { 4 } else { 8 };
-        out.clear();
-        out.resize(rows.len().div_ceil(lanes) * lanes * words, flip);
-        for (group, packed) in rows.chunks(lanes).zip(out.chunks_exact_mut(lanes * words)) {
-            for (four, lane) in group.chunks(4).zip((0..).step_by(4)) {
-                let row = |i: usize| four.get(i).copied().unwrap_or(&[]);
-                let rows = [row(0), row(1), row(2), row(3)];
-                for (step, from) in (0..len).step_by(16).enumerate() {
-                    let bytes = rows.map(|row| sixteen(row, from));
-                    if self.bytes {
-                        put(bytes, flip, lanes, lane, &mut packed[step * 4 * lanes..]);
-                    } else {
-                        put(bytes.map(low), flip, lanes, lane, &mut packed[step * 8 * lanes..]);
-                        put(bytes.map(high), flip, lanes, lane, &mut packed[(step * 8 + 4) * lanes..]);
-                    }
+    /// Rows of a panel.
+    fn lanes(&self, side: Side) -> usize {
+        match side {
+            Side::A => self.height,
+            Side::B => self.width,
+        }
+    }
+
+    /// Words that a row of so many bytes is packed into.
+    pub(crate) fn words(&self, bytes: usize) -> usize {
+        bytes.div_ceil(16) * if self.bytes { 4 } else { 8 }
+    }
+
+    /// Makes room for so many rows of so many bytes. What it holds is rubbish.
+    fn prepare(&self, side: Side, rows: usize, bytes: usize, to: &mut Packed) {
+        let panels = rows.div_ceil(self.lanes(side));
+        to.words = self.words(bytes);
+        let len = panels * self.lanes(side) * to.words;
+        if to.panels.capacity() < len {
+            // Zeros from the system cost nothing until they are used.
+            to.panels = vec![0; len];
+        }
+        to.panels.resize(len, 0);
+        to.begins.resize(panels * self.lanes(side), 0);
+    }
+
+    /// Packs rows that are all of the same length.
+    pub(crate) fn pack(&self, side: Side, rows: &[&[u8]], to: &mut Packed) {
+        self.prepare(side, rows.len(), rows.first().map_or(0, |row| row.len()), to);
+        let lanes = self.lanes(side);
+        let panels = to.panels.chunks_exact_mut((lanes * to.words).max(1)).zip(to.begins.chunks_exact_mut(lanes));
+        for (rows, (panel, begins)) in rows.chunks(lanes).zip(panels) {
+            self.panel(side, rows, panel, begins);
+        }
+    }
+
+    /// As [`pack`](Self::pack) does, on all cores.
+    pub(crate) fn pack_together(&self, side: Side, rows: &[&[u8]], to: &mut Packed) {
+        self.prepare(side, rows.len(), rows.first().map_or(0, |row| row.len()), to);
+        let lanes = self.lanes(side);
+        let panels = to.panels.par_chunks_exact_mut((lanes * to.words).max(1));
+        let panels = panels.zip(to.begins.par_chunks_exact_mut(lanes));
+        rows.par_chunks(lanes).zip(panels).for_each(|(rows, (panel, begins))| self.panel(side, rows, panel, begins));
+    }
+
+    /// Packs a panel. Lanes without a row keep what they had: nobody reads their sums.
+    fn panel(&self, side: Side, rows: &[&[u8]], panel: &mut [u32], begins: &mut [i32]) {
+        let (lanes, len) = (self.lanes(side), rows.first().map_or(0, |row| row.len()));
+        let flip = if self.bytes && side == Side::A { 0x8080_8080 } else { 0 };
+        for (four, lane) in rows.chunks(4).zip((0..).step_by(4)) {
+            let row = |i: usize| four.get(i).copied().unwrap_or(&[]);
+            let rows = [row(0), row(1), row(2), row(3)];
+            for (step, from) in (0..len).step_by(16).enumerate() {
+                let bytes = rows.map(|row| sixteen(row, from));
+                if self.bytes {
+                    put(bytes, flip, lanes, lane, &mut panel[step * 4 * lanes..]);
+                } else {
+                    put(bytes.map(low), flip, lanes, lane, &mut panel[step * 8 * lanes..]);
+                    put(bytes.map(high), flip, lanes, lane, &mut panel[(step * 8 + 4) * lanes..]);
                 }
             }
         }
-        words
+        for (begin, row) in begins.iter_mut().zip(rows) {
+            // At most 2^24 in magnitude before it is multiplied.
+            *begin = if self.bytes && side == Side::B { total(row).wrapping_mul(-128) } else { 0 };
+        }
     }
 
-    /// Adds the products of rows of A and of B, at most [`DEPTH`] bytes of each and all of the same length, to `sums`: block
-    /// after block, those of a row of blocks together, each row by row.
-    pub(super) fn add(&self, a: &[&[u8]], b: &[&[u8]], room: &mut Room, sums: &mut [i32]) {
-        let words = self.pack(a, self.height, 0, &mut room.a);
-        self.pack(b, self.width, if self.bytes { 0x8080_8080 } else { 0 }, &mut room.b);
-        let of_a = room.a.chunks_exact((self.height * words).max(1));
-        let blocks = b.len().div_ceil(self.width);
-        for (a, sums) in of_a.zip(sums.chunks_exact_mut((blocks * self.height * self.width).max(1))) {
-            let of_b = room.b.chunks_exact((self.width * words).max(1));
-            for (b, sums) in of_b.zip(sums.chunks_exact_mut(self.height * self.width)) {
-                // SAFETY: this instruction is only given out where the processor has it.
-                unsafe { (self.multiply)(a, b, sums) }
+    /// Adds the products of some panels of A and of B to their sums, row by row, in a stride of as many as B's panels have
+    /// columns. Without sums it makes them.
+    pub(crate) fn multiply(
+        &self,
+        (a, of_a): (&Packed, Range<usize>),
+        (b, of_b): (&Packed, Range<usize>),
+        sums: &mut Vec<i32>,
+    ) {
+        let (words, stride) = (a.words.min(b.words), of_b.len() * self.width);
+        let begins = &b.begins[of_b.start * self.width..][..stride];
+        if sums.is_empty() {
+            for _ in 0..of_a.len() * self.height {
+                sums.extend_from_slice(begins);
+            }
+        } else {
+            for (sum, begin) in sums.chunks_exact_mut(stride.max(1)).flat_map(|line| line.iter_mut().zip(begins)) {
+                *sum = sum.wrapping_add(*begin);
+            }
+        }
+        for start in (0..words).step_by(DEPTH) {
+            let piece = |packed: &Packed, panel: usize, lanes: usize| {
+                (panel * packed.words + start) * lanes..(panel * packed.words + (start + DEPTH).min(words)) * lanes
+            };
+            for (right, of_b) in of_b.clone().enumerate() {
+                let b = &b.panels[piece(b, of_b, self.width)];
+                for (down, of_a) in of_a.clone().enumerate() {
+                    let a = &a.panels[piece(a, of_a, self.height)];
+                    let sums = &mut sums[down * self.height * stride + right * self.width..];
+                    // SAFETY: this instruction is only given out where the processor has it.
+                    unsafe { (self.multiply)(a, b, sums, stride) }
+                }
             }
         }
     }
 }
 
-/// Packed rows, kept from piece to piece.
-#[derive(Default)]
-pub(super) struct Room {
-    a: Vec<u32>,
-    b: Vec<u32>,
+/// Sum of a row's numbers, at most 2^24 in magnitude.
+fn total(row: &[u8]) -> i32 {
+    let mut sum = 0i32;
+    for from in (0..row.len()).step_by(16) {
+        // SAFETY: SSE2 is part of the architecture.
+        let [low, high]: [u64; 2] = unsafe {
+            let flipped = _mm_xor_si128(sixteen(row, from), _mm_set1_epi8(-128));
+            core::mem::transmute(_mm_sad_epu8(flipped, _mm_setzero_si128()))
+        };
+        // Sixteen bytes with 128 added each.
+        sum += (low + high) as i32 - 16 * 128;
+    }
+    sum
 }
 
 /// 16 bytes of a row, zeros behind its end.
@@ -154,7 +254,7 @@ macro_rules! block {
     ($name:ident, $features:literal, $height:literal, $vectors:literal, $lanes:literal, $zero:ident, $load:ident, $store:ident,
      $all:ident, $add:ident, |$sum:ident, $x:ident, $y:ident| $multiply:expr) => {
         #[target_feature(enable = $features)]
-        fn $name(a: &[u32], b: &[u32], sums: &mut [i32]) {
+        fn $name(a: &[u32], b: &[u32], sums: &mut [i32], stride: usize) {
             let mut block = [[$zero(); $vectors]; $height];
             let steps = a.as_chunks::<$height>().0.iter().zip(b.as_chunks::<{ $vectors * $lanes }>().0);
             for (a, b) in steps {
@@ -171,7 +271,7 @@ macro_rules! block {
                     }
                 }
             }
-            for (row, sums) in block.iter().zip(sums.as_chunks_mut::<{ $vectors * $lanes }>().0) {
+            for (row, sums) in block.iter().zip(sums.chunks_mut(stride)) {
                 for (vector, sums) in row.iter().zip(sums.as_chunks_mut::<$lanes>().0) {
                     // SAFETY: a vector of so many words, wherever they lie.
                     unsafe { $store(sums.as_mut_ptr().cast(), $add($load(sums.as_ptr().cast()), *vector)) }
@@ -192,7 +292,7 @@ block!(
     _mm512_storeu_si512,
     _mm512_set1_epi32,
     _mm512_add_epi32,
-    |sum, x, y| _mm512_dpbusd_epi32(sum, y, x)
+    |sum, x, y| _mm512_dpbusd_epi32(sum, x, y)
 );
 block!(
     avx_vnni,
@@ -205,7 +305,7 @@ block!(
     _mm256_storeu_si256,
     _mm256_set1_epi32,
     _mm256_add_epi32,
-    |sum, x, y| _mm256_dpbusd_avx_epi32(sum, y, x)
+    |sum, x, y| _mm256_dpbusd_avx_epi32(sum, x, y)
 );
 block!(
     avx2,

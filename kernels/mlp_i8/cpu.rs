@@ -1,17 +1,28 @@
 //! `mlp_i8` on all cores: tiles of samples go through all layers, so that a row of weights read once serves the whole
-//! tile and the values between the layers stay in the processor's caches.
+//! tile and the values between the layers stay in the processor's caches. With vector instructions that multiply int8 they
+//! do so in blocks ([`super::blocks`]); without them, or with few samples, by the dot products of this file.
 
 use core::ops::Range;
 
 use rayon::prelude::*;
 
-use super::plan::{Part, plan};
-use super::{BIAS_BYTES, Layer, Params, Row};
+#[cfg(target_arch = "x86_64")]
+use super::blocks;
+use super::plan::{Group, Part, plan};
+use super::{BIAS_BYTES, Layer, Params, Row, SUM_BYTES};
 use crate::executor::{ExecError, Inputs};
+#[cfg(target_arch = "x86_64")]
+use crate::gemm_i8::simd::{self, Simd};
 use crate::merkle::CHUNK_BYTES;
 
-/// Samples of a tile: at most 32 of 4,096 values of two bytes, twice.
+/// Samples of a tile by dot products: at most 32 of 4,096 values of two bytes, twice.
 const TILE: u32 = 32;
+/// Samples of a tile in blocks, a multiple of all blocks' rows.
+#[cfg(target_arch = "x86_64")]
+const TILE_OF_BLOCKS: u32 = 96;
+/// With fewer samples packing the weights costs more than it saves.
+#[cfg(target_arch = "x86_64")]
+const FEW: u32 = 8;
 /// Samples that one pass over rows of weights serves.
 const LANES: usize = 4;
 /// Rows of weights of a pass.
@@ -20,10 +31,29 @@ const ROWS: usize = 2;
 const VECTOR: usize = 16;
 
 /// Some samples of one group, and the cells of them that are asked for.
-struct Tile<'a> {
-    group: u32,
-    need: Vec<Range<u32>>,
-    parts: Vec<Part<'a>>,
+pub(super) struct Tile<'a> {
+    pub group: u32,
+    pub need: Vec<Range<u32>>,
+    pub parts: Vec<Part<'a>>,
+}
+
+/// A way to multiply on this processor.
+#[derive(Clone, Copy)]
+pub(super) enum Way {
+    /// By dot products.
+    Sums(SumsFn),
+    /// In blocks.
+    #[cfg(target_arch = "x86_64")]
+    Blocks(Simd),
+}
+
+/// What this processor can do, the fastest first.
+pub(super) fn ways() -> Vec<Way> {
+    #[cfg(target_arch = "x86_64")]
+    let blocks = simd::available().into_iter().map(Way::Blocks);
+    #[cfg(not(target_arch = "x86_64"))]
+    let blocks = core::iter::empty();
+    blocks.chain([Way::Sums(best_sums()), Way::Sums(sums)]).collect()
 }
 
 /// Writes the leaves `leaves` to `out`, which has exactly their bytes.
@@ -31,17 +61,53 @@ struct Tile<'a> {
 /// # Errors
 /// [`ExecError::LeafRange`] when `out` or the inputs don't have the sizes that params and range require.
 pub(super) fn run(params: &Params, inputs: &Inputs, leaves: Range<u64>, out: &mut [u8]) -> Result<(), ExecError> {
-    let sums = best_sums();
-    tiles(params, leaves, out)?.into_par_iter().try_for_each(|tile| forward(params, inputs, tile, sums))
+    let groups = plan(params, leaves, out)?;
+    let way = ways().first().copied().unwrap_or(Way::Sums(sums));
+    #[cfg(target_arch = "x86_64")]
+    let way = match way {
+        Way::Blocks(_) if samples_of(&groups) < FEW => Way::Sums(best_sums()),
+        way => way,
+    };
+    run_by(way, params, inputs, groups)
 }
 
-fn tiles<'a>(params: &Params, leaves: Range<u64>, out: &'a mut [u8]) -> Result<Vec<Tile<'a>>, ExecError> {
+/// Samples that a run goes through.
+#[cfg(target_arch = "x86_64")]
+fn samples_of(groups: &[Group]) -> u32 {
+    groups.iter().fold(0, |sum, group| {
+        let [samples, ..] = &group.need;
+        sum.saturating_add(samples.end.saturating_sub(samples.start))
+    })
+}
+
+/// As [`run`] does, by one of [`ways`].
+///
+/// # Errors
+/// [`ExecError::LeafRange`] when the inputs don't have the sizes that params require.
+pub(super) fn run_by(way: Way, params: &Params, inputs: &Inputs, groups: Vec<Group>) -> Result<(), ExecError> {
+    match way {
+        Way::Sums(sums) => {
+            let tiles = tiles(params, groups, 1, TILE)?;
+            tiles.into_par_iter().try_for_each(|tile| forward(params, inputs, tile, sums))
+        }
+        #[cfg(target_arch = "x86_64")]
+        Way::Blocks(simd) => {
+            let tiles = tiles(params, groups, simd.height as u32, TILE_OF_BLOCKS)?;
+            blocks::run(params, inputs, tiles, simd)
+        }
+    }
+}
+
+/// Cuts groups into tiles of at most `most` samples, a multiple of `step` of them but for the last.
+fn tiles<'a>(params: &Params, groups: Vec<Group<'a>>, step: u32, most: u32) -> Result<Vec<Tile<'a>>, ExecError> {
     let mut tiles = Vec::new();
-    for mut group in plan(params, leaves, out)? {
+    for mut group in groups {
         let [samples, ..] = group.need.clone();
         let count = samples.end.saturating_sub(samples.start);
         let threads = u32::try_from(rayon::current_num_threads()).unwrap_or(u32::MAX).max(1);
-        let size = count.div_ceil(threads).clamp(1, TILE);
+        // As many as give every core the same.
+        let cuts = count.div_ceil(most.max(1)).checked_next_multiple_of(threads).unwrap_or(threads).max(1);
+        let size = count.div_ceil(cuts).max(1).next_multiple_of(step.max(1));
         let mut first = samples.start;
         while first < samples.end {
             let end = first.saturating_add(size).min(samples.end);
@@ -115,18 +181,27 @@ fn forward(params: &Params, inputs: &Inputs, tile: Tile, sums: SumsFn) -> Result
         if let Some(part) = part {
             let width = u64::from(layer.width);
             for (sample, sums) in need.zip(&last_sums) {
-                let first = u64::from(sample).saturating_mul(width);
-                for (cell, sum) in (first..).zip(sums) {
-                    put(part, params, cell, &sum.to_le_bytes());
-                }
+                put_sums(part, u64::from(sample).saturating_mul(width), sums);
             }
         }
     }
     Ok(())
 }
 
+/// Writes sums, the first of them that of cell `first`, where they were asked for.
+pub(super) fn put_sums(part: &mut Part, first: u64, sums: &[i32]) {
+    let skip = part.cells.start.saturating_sub(first);
+    let end = part.cells.end.saturating_sub(first).min(sums.len() as u64);
+    let at = first.saturating_add(skip).saturating_sub(part.cells.start) as usize;
+    // Empty, or beyond the end, where none of them was.
+    let sums = sums.get(skip as usize..end as usize).unwrap_or_default();
+    for (to, sum) in part.out.as_chunks_mut::<{ SUM_BYTES as usize }>().0.iter_mut().skip(at).zip(sums) {
+        *to = sum.to_le_bytes();
+    }
+}
+
 /// Writes a cell where it was asked for.
-fn put(part: &mut Part, params: &Params, cell: u64, bytes: &[u8]) {
+pub(super) fn put(part: &mut Part, params: &Params, cell: u64, bytes: &[u8]) {
     let at = cell.checked_sub(part.cells.start).filter(|_| cell < part.cells.end);
     let at = at.and_then(|at| usize::try_from(at.checked_mul(u64::from(params.cell_bytes(part.stage)))?).ok());
     if let Some(to) = at.and_then(|at| part.out.get_mut(at..)?.get_mut(..bytes.len())) {
@@ -139,7 +214,7 @@ fn largest(sums: &[i32]) -> u16 {
     best.map_or(0, |(number, _)| number)
 }
 
-fn row_of<'a>(input: &'a [u8], row: &Row) -> Result<&'a [u8], ExecError> {
+pub(super) fn row_of<'a>(input: &'a [u8], row: &Row) -> Result<&'a [u8], ExecError> {
     let start = row.chunk.checked_mul(CHUNK_BYTES as u64).and_then(|start| start.checked_add(u64::from(row.offset)));
     start
         .and_then(|start| usize::try_from(start).ok())

@@ -33,6 +33,8 @@ use crate::merkle::CHUNK_BYTES;
 
 #[cfg(feature = "std")]
 mod accelerated;
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+mod blocks;
 #[cfg(feature = "std")]
 mod cpu;
 #[cfg(feature = "std")]

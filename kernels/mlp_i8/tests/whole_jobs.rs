@@ -113,6 +113,30 @@ impl Job {
     }
 }
 
+/// Whatever this processor has gives `expected` for some leaves, however few samples they have.
+fn every_way(job: &Job, leaves: core::ops::Range<u64>, expected: &[u8]) -> Result<(), TestCaseError> {
+    use super::super::{cpu, plan};
+    for (number, way) in cpu::ways().into_iter().enumerate() {
+        let mut out = vec![0xaa; expected.len()];
+        cpu::run_by(way, &job.params, &job.inputs(), plan::plan(&job.params, leaves.clone(), &mut out).unwrap())
+            .unwrap();
+        prop_assert!(out == expected, "way {}, leaves {:?}", number, leaves);
+    }
+    Ok(())
+}
+
+/// Every value and weight -128 or 127, the widest samples, layers of several pieces, biases at their ends.
+#[test]
+fn every_way_is_exact_at_the_extremes() {
+    let layers = [Layer { shift: 12, activation: Activation::None, ..hidden(200) }, Layer::last(193)];
+    for (x, bias) in [(-128, i32::MIN), (127, i32::MAX), (-128, 0)] {
+        let params = Params::new(13, 1, Output::Argmax, MAX_INPUT_WIDTH, &layers).unwrap();
+        let job = Job::with(params, || x, |_| bias);
+        let leaves = MlpI8::geometry(&params).unwrap().leaves().unwrap();
+        every_way(&job, 0..leaves, &job.textbook()).unwrap();
+    }
+}
+
 fn all_by_reference(job: &Job) -> Vec<u8> {
     reference_job(4, &job.params.to_vec(), &job.inputs()).unwrap().into_values().flatten().collect()
 }
@@ -132,12 +156,14 @@ proptest! {
         let leaves = geometry.leaves().unwrap();
         prop_assert_eq!(&Cpu.run(4, &bytes, &job.inputs(), 0..leaves).unwrap(), &expected);
         prop_assert_eq!(&all_by_reference(&job), &expected);
+        every_way(&job, 0..leaves, &expected)?;
         // Any run of leaves.
         let (a, b) = (cuts.0.index(leaves as usize) as u64, cuts.1.index(leaves as usize) as u64);
         for range in [a.min(b)..a.max(b) + 1, a..a + 1, leaves - 1..leaves, a..a] {
             let byte = |leaf| geometry.bytes_before(leaf).unwrap() as usize;
             let made = Cpu.run(4, &bytes, &job.inputs(), range.clone()).unwrap();
             prop_assert_eq!(&made[..], &expected[byte(range.start)..byte(range.end)], "{:?}", range);
+            every_way(&job, range.clone(), &made)?;
         }
     }
 }
