@@ -60,7 +60,7 @@ impl Buffer {
 
     /// Where it lies on the card: for launches that take a place inside of it, as a number of eight bytes.
     pub fn address(&self) -> u64 {
-        // There is one stream and no event: nothing waits for this to be dropped.
+        // No events are tracked: nothing waits for this to be dropped.
         self.0.device_ptr(self.0.stream()).0
     }
 }
@@ -156,7 +156,22 @@ impl Gpu {
     /// # Errors
     /// [`ExecError::DeviceMemory`], [`ExecError::Device`].
     pub fn zeros(&self, bytes: usize) -> Result<Buffer, ExecError> {
-        self.stream.alloc_zeros(bytes.max(1)).map(Buffer).map_err(|error| memory_error(error, bytes))
+        let make = || self.stream.alloc_zeros(bytes.max(1)).map(Buffer).map_err(|error| memory_error(error, bytes));
+        match make() {
+            // What is kept for later goes first; what is given back is there when the streams are done.
+            Err(ExecError::DeviceMemory(_)) if self.drop_spare() => self.finish().and_then(|()| make()),
+            made => made,
+        }
+    }
+
+    /// Makes the first `bytes` bytes zeros, after the launches so far.
+    ///
+    /// # Errors
+    /// [`ExecError::Device`], also where it has fewer.
+    pub fn clear(&self, buffer: &mut Buffer, bytes: usize) -> Result<(), ExecError> {
+        let short = || ExecError::Device("a buffer on the card is shorter than what is cleared".into());
+        let mut front = buffer.0.try_slice_mut(0..bytes).ok_or_else(short)?;
+        if bytes == 0 { Ok(()) } else { self.stream.memset_zeros(&mut front).map_err(device_error) }
     }
 
     /// A copy of `bytes` on the card.
