@@ -98,6 +98,14 @@ impl Gpu {
         &self.stream
     }
 
+    /// Makes this card the one that calls of this thread are for.
+    ///
+    /// # Errors
+    /// [`ExecError::Device`].
+    pub(super) fn bind(&self) -> Result<(), ExecError> {
+        self.stream.context().bind_to_thread().map_err(device_error)
+    }
+
     /// Bytes of memory that nobody has taken.
     ///
     /// # Errors
