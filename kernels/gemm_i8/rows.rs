@@ -127,7 +127,8 @@ impl Rows {
         let run = if rows >= step {
             rows.checked_div(step)?.saturating_mul(step).saturating_mul(n)
         } else {
-            let elements = if rows == 0 { limits.out / u64::from(ELEMENT_BYTES) } else { rows.saturating_mul(n) };
+            let most = limits.out.checked_div(u64::from(ELEMENT_BYTES))?;
+            let elements = if rows == 0 { most } else { rows.saturating_mul(n) };
             elements.checked_div(leaf)?.max(1).saturating_mul(leaf)
         };
         let run = run.min(len(range));
@@ -171,7 +172,7 @@ impl Rows {
 
     /// What makes these bytes of the result; `None` where they are no elements of it.
     pub fn run(&self, bytes: &Range<usize>) -> Option<Run> {
-        let element = |byte: usize| self.range.start.checked_add((byte as u64) / u64::from(ELEMENT_BYTES));
+        let element = |byte: usize| self.range.start.checked_add((byte as u64).checked_div(u64::from(ELEMENT_BYTES))?);
         let elements = element(bytes.start)?..element(bytes.end)?;
         let area = Area::of(&self.params, &elements)?;
         let n = u64::from(self.params.n);
