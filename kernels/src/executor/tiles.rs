@@ -10,13 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::Duration;
 
-use cudarc::driver::{
-    CudaContext, CudaEvent, CudaStream, DeviceRepr, DriverError, LaunchConfig, PushKernelArg, result,
-};
+use cudarc::driver::{CudaContext, CudaEvent, CudaStream, DeviceRepr, DriverError, result};
 
 use super::gpu::{device_error, memory_error};
 use super::plan::{Plan, levels, place_of};
-use super::{Buffer, Commit, CudaSource, ExecError, Gpu};
+use super::{Buffer, Commit, CudaSource, ExecError, Gpu, Launch};
 use crate::abi::Geometry;
 use crate::hash::Hash;
 
@@ -96,10 +94,6 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn bytes_of(hashes: u64) -> usize {
     usize::try_from(hashes.saturating_mul(HASH_BYTES)).unwrap_or(usize::MAX)
-}
-
-fn blocks(threads: u32) -> LaunchConfig {
-    LaunchConfig { grid_dim: (threads.div_ceil(BLOCK), 1, 1), block_dim: (BLOCK, 1, 1), shared_mem_bytes: 0 }
 }
 
 impl Gpu {
@@ -183,12 +177,12 @@ impl Gpu {
         stream.join(&self.stream).map_err(device_error)?;
         for run in plan.take(tile) {
             let begin = run.from.saturating_add(start as u64);
-            let mut launch = stream.launch_builder(&function.0);
-            launch.arg(&mut hashes.0).arg(&from.0).arg(&*salt);
-            launch.arg(&begin).arg(&run.to).arg(&run.leaf_bytes).arg(&run.count);
+            let mut launch = Launch::new(stream, &function);
+            launch.bytes_mut(hashes).bytes(from).value(&*salt);
+            launch.value(&begin).value(&run.to).value(&run.leaf_bytes).value(&run.count);
             // SAFETY: the arguments are those of merkle.cu in order and type. The plan gives runs that lie in the tile,
             // all of which the caller has found to be in the buffer, and a place for each of their hashes.
-            unsafe { launch.launch(blocks(run.count)) }.map_err(device_error)?;
+            unsafe { launch.run((run.count.div_ceil(BLOCK), 1), (BLOCK, 1)) }?;
         }
         Ok(())
     }
@@ -209,11 +203,11 @@ impl Gpu {
         for below in levels(nodes, level) {
             let count = u32::try_from(below).unwrap_or(u32::MAX);
             nodes = below.div_ceil(2);
-            let mut launch = stream.launch_builder(&function.0);
-            launch.arg(&mut above.0).arg(&hashes.0).arg(&count);
+            let mut launch = Launch::new(stream, &function);
+            launch.bytes_mut(&mut above).bytes(&hashes).value(&count);
             // SAFETY: the arguments are those of merkle.cu in order and type; it reads `count` nodes and writes half as
             // many, for which each buffer in turn has room.
-            unsafe { launch.launch(blocks(count.div_ceil(2))) }.map_err(device_error)?;
+            unsafe { launch.run((count.div_ceil(2).div_ceil(BLOCK), 1), (BLOCK, 1)) }?;
             core::mem::swap(&mut above, &mut hashes);
         }
         let mut made = vec![[0; 32]; usize::try_from(nodes).unwrap_or(0)];
