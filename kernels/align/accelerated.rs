@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use super::tile::{TILE_BYTES, TILE_COLUMNS, TILE_ROWS};
 use super::{Align, Class, Params, SYMBOLS, cpu};
-use crate::executor::{Accelerated, Buffer, CudaSource, ExecError, Gpu, Inputs};
+use crate::executor::{Accelerated, Buffer, CudaSource, ExecError, Function, Gpu, Inputs};
 use crate::kernel::Kernel;
 
 /// Threads of a block, and pairs that it takes: `BLOCK` and `BLOCK` / `TEAM` in align.cu.
@@ -62,21 +62,46 @@ impl Accelerated for Align {
             rows: gpu.upload(rows)?,
             table: gpu.upload(bytemuck::cast_slice(table))?,
         };
-        let classes: Vec<Class> = params.classes().collect();
-        // A group's classes have the same pairs.
-        for group in classes.chunk_by(|a, b| a.first_pair == b.first_pair) {
-            let asked = group.iter().filter_map(|class| pairs_of(class, &leaves));
-            let Some(pairs) = asked.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)) else { continue };
-            let mut first = pairs.start;
-            while first < pairs.end {
-                let end = first.saturating_add(launch_pairs(&params)).min(pairs.end);
-                let tiles = align(gpu, &params, &symbols, first..end)?;
-                hand_out(group, &tiles, first..end, &leaves, out)?;
-                first = end;
-            }
+        let launches = launches(&params, &leaves);
+        let most = launches.iter().map(|launch| launch.pairs.end.saturating_sub(launch.pairs.start)).max().unwrap_or(0);
+        let function = gpu.function(Self::ID, "align_pairs")?;
+        let of_pairs =
+            |bytes: u64| usize::try_from(most.saturating_mul(bytes)).map_err(|_| ExecError::DeviceMemory(u64::MAX));
+        let mut edge = gpu.zeros(of_pairs(params.row_bytes().saturating_mul(3 * 4))?)?;
+        let bytes = of_pairs(params.tiles().saturating_mul(TILE_BYTES as u64))?;
+        let mut tiles = gpu.pieces(out, bytes, launches.len())?;
+        for Work { pairs, pieces } in launches {
+            align(gpu, &function, &params, &symbols, pairs, &mut edge, tiles.buffer()?)?;
+            tiles.emit_pieces(pieces)?;
         }
-        Ok(())
+        tiles.finish()
     }
+}
+
+/// A launch.
+#[derive(Debug)]
+struct Work {
+    pairs: Range<u64>,
+    /// What is asked for of what it makes: byte of its result, and place among the leaves asked for.
+    pieces: Vec<(usize, Range<usize>)>,
+}
+
+/// All launches that these leaves take.
+fn launches(params: &Params, leaves: &Range<u64>) -> Vec<Work> {
+    let classes: Vec<Class> = params.classes().collect();
+    let mut launches = Vec::new();
+    // A group's classes have the same pairs.
+    for group in classes.chunk_by(|a, b| a.first_pair == b.first_pair) {
+        let asked = group.iter().filter_map(|class| pairs_of(class, leaves));
+        let Some(pairs) = asked.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)) else { continue };
+        let mut first = pairs.start;
+        while first < pairs.end {
+            let end = first.saturating_add(launch_pairs(params)).min(pairs.end);
+            launches.push(Work { pairs: first..end, pieces: pieces(group, first..end, leaves) });
+            first = end;
+        }
+    }
+    launches
 }
 
 /// The pairs of a class of which leaves are asked for.
@@ -87,24 +112,25 @@ fn pairs_of(class: &Class, leaves: &Range<u64>) -> Option<Range<u64>> {
     if start < end { Some(pair(start)?..pair(end.checked_sub(1)?)?.checked_add(1)?) } else { None }
 }
 
-/// All tiles of some pairs, stage by stage.
-fn align(gpu: &Gpu, params: &Params, symbols: &Symbols, pairs: Range<u64>) -> Result<Vec<u8>, ExecError> {
-    let function = gpu.function(Align::ID, "align_pairs")?;
+/// Begins to make all tiles of some pairs, stage by stage.
+fn align(
+    gpu: &Gpu,
+    function: &Function,
+    params: &Params,
+    symbols: &Symbols,
+    pairs: Range<u64>,
+    edge: &mut Buffer,
+    out: &mut Buffer,
+) -> Result<(), ExecError> {
     let count = u32::try_from(pairs.end.saturating_sub(pairs.start)).map_err(|_| ExecError::LeafRange)?;
-    let of_pairs = |bytes: u64| {
-        usize::try_from(u64::from(count).saturating_mul(bytes)).map_err(|_| ExecError::DeviceMemory(u64::MAX))
-    };
-    let bytes = of_pairs(params.tiles().saturating_mul(TILE_BYTES as u64))?;
-    let mut out = gpu.zeros(bytes)?;
-    let mut edge = gpu.zeros(of_pairs(params.row_bytes().saturating_mul(3 * 4))?)?;
     let (query_tiles, row_tiles) = (u32::from(params.query_tiles), u32::from(params.row_tiles));
     // At most 6.
     let stage_tiles = params.stage_tiles() as u32;
     let (open, extend) = (i32::from(params.scoring.open), i32::from(params.scoring.extend));
-    let mut launch = gpu.launch(&function);
+    let mut launch = gpu.launch(function);
     launch
-        .bytes_mut(&mut out)
-        .bytes_mut(&mut edge)
+        .bytes_mut(out)
+        .bytes_mut(edge)
         .bytes(&symbols.queries)
         .bytes(&symbols.rows)
         .bytes(&symbols.table)
@@ -117,45 +143,31 @@ fn align(gpu: &Gpu, params: &Params, symbols: &Symbols, pairs: Range<u64>) -> Re
         .value(&open)
         .value(&extend);
     // SAFETY: the arguments are those of align.cu in order and type. It reads the queries and rows of these pairs, which
-    // the inputs have, and 1,024 scores, and writes all tiles of `count` pairs and three numbers for each of their columns.
-    unsafe { launch.run((count.div_ceil(BLOCK_PAIRS), 1), (BLOCK, 1)) }?;
-    let mut tiles = vec![0; bytes];
-    gpu.fetch(&out, &mut tiles)?;
-    Ok(tiles)
+    // the inputs have, and 1,024 scores, and writes all tiles of `count` pairs and three numbers for each of their columns:
+    // both buffers have room for the largest launch.
+    unsafe { launch.run((count.div_ceil(BLOCK_PAIRS), 1), (BLOCK, 1)) }
 }
 
-/// Copies what is asked for of the tiles of some pairs to where it belongs among the leaves asked for.
-fn hand_out(
-    group: &[Class],
-    tiles: &[u8],
-    pairs: Range<u64>,
-    leaves: &Range<u64>,
-    out: &mut [u8],
-) -> Result<(), ExecError> {
-    const EACH: u64 = TILE_BYTES as u64;
-    let mut rest = tiles;
+/// What is asked for of the tiles of some pairs: where it begins there, and its place among the leaves asked for.
+fn pieces(group: &[Class], pairs: Range<u64>, leaves: &Range<u64>) -> Vec<(usize, Range<usize>)> {
+    // Results have fewer bytes than a number of this machine counts.
+    let bytes = |leaves: u64| leaves.saturating_mul(TILE_BYTES as u64) as usize;
+    let mut before = 0u64;
+    let mut pieces = Vec::new();
     for class in group {
         let leaf_of = |pair: u64| {
             let before = pair.saturating_sub(class.first_pair).saturating_mul(class.tiles);
             class.first_leaf.saturating_add(before)
         };
         let (first, end) = (leaf_of(pairs.start), leaf_of(pairs.end));
-        let at = |leaves: u64| usize::try_from(leaves.saturating_mul(EACH)).map_err(|_| ExecError::LeafRange);
-        let (own, behind) = rest.split_at_checked(at(end.saturating_sub(first))?).ok_or(ExecError::LeafRange)?;
-        rest = behind;
         let (from, to) = (first.max(leaves.start), end.min(leaves.end));
-        if from >= to {
-            continue;
+        if from < to {
+            let place = |leaf: u64| bytes(leaf.saturating_sub(leaves.start));
+            pieces.push((bytes(before.saturating_add(from.saturating_sub(first))), place(from)..place(to)));
         }
-        let len = at(to.saturating_sub(from))?;
-        let made = own.get(at(from.saturating_sub(first))?..).and_then(|own| own.get(..len));
-        let place = out.get_mut(at(from.saturating_sub(leaves.start))?..).and_then(|out| out.get_mut(..len));
-        match (made, place) {
-            (Some(made), Some(place)) => place.copy_from_slice(made),
-            _ => return Err(ExecError::LeafRange),
-        }
+        before = before.saturating_add(end.saturating_sub(first));
     }
-    Ok(())
+    pieces
 }
 
 #[cfg(test)]
@@ -165,6 +177,9 @@ mod tests {
     use crate::align::handling::random;
     use crate::executor::{Backend, Cpu};
     use crate::handling::Trial;
+
+    /// What no tile is full of.
+    const UNSEEN: u8 = 0x5a;
 
     /// What a card would return for some pairs, out of the whole result: the tiles stage by stage.
     fn by_stage(params: &Params, group: &[Class], result: &[u8], pairs: Range<u64>) -> Vec<u8> {
@@ -199,17 +214,22 @@ mod tests {
         let classes: Vec<Class> = params.classes().collect();
         for (start, end) in [(0, all), (0, 1), (13, 14), (5, 77), (40, 41), (39, 81), (all - 1, all)] {
             let leaves = start..end;
-            let mut out = vec![0; (end - start) as usize * TILE_BYTES];
+            let mut out = vec![UNSEEN; (end - start) as usize * TILE_BYTES];
             for group in classes.chunk_by(|a, b| a.first_pair == b.first_pair) {
                 let asked = group.iter().filter_map(|class| pairs_of(class, &leaves));
                 let Some(pairs) = asked.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)) else { continue };
                 for first in pairs.clone().step_by(2) {
                     let run = first..(first + 2).min(pairs.end);
                     let tiles = by_stage(&params, group, &result, run.clone());
-                    hand_out(group, &tiles, run, &leaves, &mut out).unwrap();
+                    for (from, to) in pieces(group, run, &leaves) {
+                        assert!(out[to.clone()].iter().all(|byte| *byte == UNSEEN), "every leaf comes once");
+                        out[to.clone()].copy_from_slice(&tiles[from..from + to.len()]);
+                    }
                 }
             }
             assert_eq!(out, result[start as usize * TILE_BYTES..end as usize * TILE_BYTES], "{start}..{end}");
+            let pieces = launches(&params, &leaves).into_iter().flat_map(|launch| launch.pieces);
+            assert_eq!(pieces.map(|(_, to)| to.len()).sum::<usize>(), out.len());
         }
     }
 }

@@ -35,7 +35,7 @@ impl Accelerated for GemmI8 {
         CudaSource {
             kernel: Self::ID,
             name: Self::NAME,
-            functions: &["gemm_i8", "gemm_i8_clean", "gemm_i8_mma8"],
+            functions: &["gemm_i8", "gemm_i8_clean", "gemm_i8_mma8", "gemm_i8_pack"],
             cu: include_str!("gemm_i8.cu"),
             ptx: include_str!("gemm_i8.ptx"),
         }

@@ -1,20 +1,22 @@
 //! `gemm_i8` on a graphics card: whichever of the ways to multiply is fastest there and gives the right numbers.
 
 use core::ops::Range;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::plan::SPARE_ROWS;
+use super::rows::{Pack, Rows, Tiled, by_rows};
 use super::stream::{Limits, Machine, Part, stream};
 use super::{ELEMENT_BYTES, GemmI8, Params, cpu};
 use crate::executor::blaslt::{BlasLt, Product};
-use crate::executor::{Buffer, ExecError, Function, Gpu};
+use crate::executor::{Buffer, ExecError, Function, Gpu, Tiles};
 use crate::handling::noise;
 use crate::kernel::Kernel;
 
 /// Products of one launch: some tens of milliseconds on a small card.
 const LAUNCH_WORK: u64 = 1 << 40;
-/// Bytes of results of one launch.
-const LAUNCH_BYTES: u64 = 1 << 28;
+/// Bytes of results of one launch, and of those that leave the card together.
+const LAUNCH_BYTES: u64 = 1 << 29;
 /// Bytes of the streaming matrix that go to the card at a time.
 const STREAMED_BYTES: u64 = 1 << 30;
 /// Threads of a block, in all entries.
@@ -76,15 +78,25 @@ impl Way {
 }
 
 /// The ways to multiply that have given the right numbers on this card, the fastest first.
-struct Ways {
+pub(crate) struct Ways {
     ways: Vec<Way>,
     clean: Function,
+    pack: Function,
 }
 
 impl Ways {
+    /// Those of this card, found out at the first call.
+    ///
+    /// # Errors
+    /// [`ExecError::DeviceMemory`], [`ExecError::Device`] also where no way gives the right numbers.
+    pub(crate) fn of(gpu: &Gpu) -> Result<Arc<Self>, ExecError> {
+        gpu.kept(GemmI8::ID, || Self::find(gpu))
+    }
+
     /// Tries what there is on this card.
     fn find(gpu: &Gpu) -> Result<Self, ExecError> {
         let clean = gpu.function(GemmI8::ID, "gemm_i8_clean")?;
+        let pack = gpu.function(GemmI8::ID, "gemm_i8_pack")?;
         let mut ways = Vec::new();
         match BlasLt::open(gpu) {
             Ok(library) => ways.push(Way::Library(library)),
@@ -123,14 +135,14 @@ impl Ways {
         if ways.is_empty() {
             return Err(ExecError::Device("no way of multiplying int8 gives the right numbers".into()));
         }
-        Ok(Self { ways, clean })
+        Ok(Self { ways, clean, pack })
     }
 
     /// Begins to multiply in the first way that makes such a product.
     ///
     /// # Safety
     /// As [`Way::multiply`].
-    unsafe fn multiply(&self, gpu: &Gpu, product: &Product) -> Result<(), ExecError> {
+    pub(crate) unsafe fn multiply(&self, gpu: &Gpu, product: &Product) -> Result<(), ExecError> {
         for way in &self.ways {
             // SAFETY: as the caller promises.
             if unsafe { way.multiply(gpu, product) }? {
@@ -250,9 +262,20 @@ impl Machine for Room<'_> {
     }
 
     fn multiply(&mut self, part: &Part) -> Result<(), ExecError> {
-        let Part { a, b, rows, columns, stride } = *part;
+        self.multiply_to(part, self.out.address())
+    }
+
+    fn fetch(&mut self, start: usize, to: &mut [u8]) -> Result<(), ExecError> {
+        self.gpu.fetch_from(&self.out, start, to)
+    }
+}
+
+impl Room<'_> {
+    /// Begins to multiply to what begins at the address `out`.
+    fn multiply_to(&self, part: &Part, out: u64) -> Result<(), ExecError> {
+        let Part { a, b, out: at, rows, columns, stride } = *part;
         let product = Product {
-            out: self.out.address(),
+            out: out.saturating_add(at),
             a: self.a.address().saturating_add(a),
             b: self.b.address().saturating_add(b),
             row_bytes: self.params.row_bytes() as u32,
@@ -265,10 +288,62 @@ impl Machine for Room<'_> {
         // largest part.
         unsafe { self.ways.multiply(self.gpu, &product) }
     }
+}
 
-    fn fetch(&mut self, start: usize, to: &mut [u8]) -> Result<(), ExecError> {
-        self.gpu.fetch_from(&self.out, start, to)
+/// The same, for results that leave run by run.
+struct RunRoom<'a> {
+    room: Room<'a>,
+    tiles: Tiles<'a>,
+}
+
+impl Tiled for RunRoom<'_> {
+    fn load_a(&mut self, rows: &[u8]) -> Result<(), ExecError> {
+        self.room.load_a(rows)
     }
+
+    fn load_b(&mut self, rows: &[u8]) -> Result<(), ExecError> {
+        self.room.load_b(rows)
+    }
+
+    fn upcoming(&self) -> Option<Range<usize>> {
+        self.tiles.upcoming()
+    }
+
+    fn multiply(&mut self, part: &Part, direct: bool) -> Result<(), ExecError> {
+        let out = if direct { self.tiles.buffer()?.address() } else { self.room.out.address() };
+        self.room.multiply_to(part, out)
+    }
+
+    fn pack(&mut self, pack: &Pack) -> Result<(), ExecError> {
+        let mut launch = self.room.gpu.launch(&self.room.ways.pack);
+        launch.bytes_mut(self.tiles.buffer()?).bytes(&self.room.out);
+        launch.value(&pack.columns).value(&pack.stride).value(&pack.skip).value(&pack.count);
+        // SAFETY: the arguments are those of gemm_i8_pack in order and type. The plan has it read what was multiplied, and
+        // a run has room for its numbers.
+        unsafe { launch.run((pack.count.div_ceil(THREADS), 1), (THREADS, 1)) }
+    }
+
+    fn emit(&mut self) -> Result<(), ExecError> {
+        self.tiles.emit()
+    }
+}
+
+/// Makes elements run by run, as `plan` has it.
+fn run_by_run(
+    gpu: &Gpu,
+    ways: &Ways,
+    params: &Params,
+    plan: &Rows,
+    inputs: [&[u8]; 2],
+    out: &mut [u8],
+) -> Result<(), ExecError> {
+    let bytes = |count: u64| usize::try_from(count).map_err(|_| ExecError::DeviceMemory(count));
+    let [a, b, beside] = plan.rooms();
+    let (a, b, beside) = (gpu.zeros(bytes(a)?)?, gpu.zeros(bytes(b)?)?, gpu.zeros(bytes(beside)?)?);
+    let room = Room { gpu, ways, params, a, b, out: beside };
+    let mut room = RunRoom { room, tiles: gpu.tiles(out, bytes(plan.run_bytes())?)? };
+    by_rows(&mut room, plan, inputs)?;
+    room.tiles.finish()
 }
 
 /// Writes the elements `range` of C, in row-major order, to `out`.
@@ -282,15 +357,20 @@ pub(super) fn multiply(
     range: Range<u64>,
     out: &mut [u8],
 ) -> Result<(), ExecError> {
-    let ways = gpu.kept(GemmI8::ID, || Ways::find(gpu))?;
+    let ways = Ways::of(gpu)?;
     let free = gpu.free_memory()?;
     // An eighth is left to others and to what allocation loses at its edges.
     let memory = free.saturating_sub(free / 8);
     let mut limits = Limits { memory, work: LAUNCH_WORK, out: LAUNCH_BYTES, streamed: STREAMED_BYTES };
     loop {
-        let none = || gpu.zeros(1);
-        let mut room = Room { gpu, ways: &ways, params, a: none()?, b: none()?, out: none()? };
-        match stream(&mut room, &limits, params, inputs, range.clone(), out) {
+        let done = if let Some(plan) = Rows::new(params, &range, &limits) {
+            run_by_run(gpu, &ways, params, &plan, inputs, out)
+        } else {
+            let none = || gpu.zeros(1);
+            let mut room = Room { gpu, ways: &ways, params, a: none()?, b: none()?, out: none()? };
+            stream(&mut room, &limits, params, inputs, range.clone(), out)
+        };
+        match done {
             // Free memory need not be in one piece.
             Err(ExecError::DeviceMemory(_)) if limits.memory > memory / 8 => limits.memory /= 2,
             done => return done,

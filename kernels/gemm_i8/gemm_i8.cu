@@ -1,7 +1,8 @@
 // Kernel 2, gemm_i8: C = A B, int8 in, int32 out, exact, on whatever multiplies int8 fastest on a card.
 //
 // CUDA C++ without headers: the same text goes to NVRTC, once for each architecture, and in tests to a host C++ compiler,
-// where tensor.h of cuda-host stands in for the instructions below. Every entry has the same parameters and promises:
+// where tensor.h of cuda-host stands in for the instructions below. Entries that multiply have the same parameters and
+// promises:
 //
 //   out      C, `rows` rows of `stride` numbers; stride is a multiple of four and at least `columns`. What lies between
 //            `columns` and `stride` is anything
@@ -151,6 +152,14 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 gemm_i8_clean(unsigned char *a, unsigned row_bytes, unsigned k, unsigned rows) {
   unsigned place = blockIdx.x * THREADS + threadIdx.x, row = place / 128, byte = k / 128 * 128 + place % 128;
   if (row < rows && byte >= k && byte < row_bytes) a[ROW_OF_A(row) + byte] = 0;
+}
+
+// out[i] is number skip + i of those in rows of `stride`, of which `columns` count; a thread for each of `count`.
+extern "C" __global__ void __launch_bounds__(THREADS)
+gemm_i8_pack(int *__restrict__ out, const int *__restrict__ from, unsigned columns, unsigned stride, unsigned skip,
+             unsigned count) {
+  unsigned i = blockIdx.x * THREADS + threadIdx.x;
+  if (i < count) out[i] = from[(unsigned long long)((skip + i) / columns) * stride + (skip + i) % columns];
 }
 
 // A block makes a 64 x 64 tile, a thread 4 x 4 elements of it, 16 apart.

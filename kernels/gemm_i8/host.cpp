@@ -17,3 +17,9 @@ extern "C" void host_gemm_i8(unsigned entry, unsigned grid, unsigned shared, int
     cuhost::all_waited();
   });
 }
+
+extern "C" void host_gemm_i8_pack(int *out, const int *from, unsigned columns, unsigned stride, unsigned skip,
+                                  unsigned count) {
+  cuhost::launch(dim3((count + THREADS - 1) / THREADS), dim3(THREADS), 0,
+                 [=] { gemm_i8_pack(out, from, columns, stride, skip, count); });
+}

@@ -24,6 +24,8 @@ pub mod cpu;
 mod handling;
 #[cfg(feature = "std")]
 mod plan;
+#[cfg(feature = "std")]
+pub mod rows;
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 pub(crate) mod simd;
 #[cfg(feature = "std")]
@@ -31,7 +33,11 @@ pub mod stream;
 #[cfg(feature = "std")]
 pub(crate) use accelerated::slice;
 #[cfg(feature = "std")]
+pub(crate) use card::Ways;
+#[cfg(feature = "std")]
 pub use card::{ENTRIES, Entry};
+#[cfg(feature = "std")]
+pub(crate) use plan::SPARE_ROWS;
 
 /// Elements of C in a leaf.
 pub const ELEMENTS_PER_LEAF: u32 = 64;

@@ -8,7 +8,7 @@ use core::ops::Range;
 use super::{ELEMENT_BYTES, Params};
 
 /// Rows behind a matrix on the card that cuBLASLt may read: it counts B's rows in fours.
-pub(super) const SPARE_ROWS: u64 = 3;
+pub(crate) const SPARE_ROWS: u64 = 3;
 /// Sides of what a launch makes are multiples of this, where they are longer: whole tiles of all entries.
 const TILE: u64 = 256;
 

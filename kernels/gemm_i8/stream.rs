@@ -28,7 +28,7 @@ pub trait Machine {
     /// Whatever the machine refuses.
     fn load_b(&mut self, rows: &[u8]) -> Result<(), ExecError>;
 
-    /// Makes a rectangle of C, in rows of `stride` numbers from the beginning of the result's room on.
+    /// Makes a rectangle of C, in rows of `stride` numbers of the result's room.
     ///
     /// # Errors
     /// Whatever the machine refuses.
@@ -42,17 +42,20 @@ pub trait Machine {
 }
 
 /// A launch.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
     /// Byte that the first row of A lies at, of what was loaded.
     pub a: u64,
     /// Byte that the first row of B lies at.
     pub b: u64,
+    /// Byte of the result's room that the first number of C goes to.
+    pub out: u64,
     /// Rows of C.
     pub rows: u32,
     /// Columns of C.
     pub columns: u32,
-    /// Numbers from a row of C to the next: `columns` and up to three more, a multiple of four.
+    /// Numbers from a row of C to the next, a multiple of four: at least `columns`, up to three more where they are all of
+    /// the room's.
     pub stride: u32,
 }
 
@@ -95,6 +98,7 @@ pub fn stream(
         let part = Part {
             a: at(area.rows.start, &a_rows),
             b: at(area.columns.start, &b_rows),
+            out: 0,
             rows: side(&area.rows),
             columns,
             stride: columns.next_multiple_of(4),

@@ -65,11 +65,13 @@ fn cells(params: &Params, leaves: &Range<u64>) -> Range<u64> {
     before(leaves.start)..before(leaves.end)
 }
 
-/// Cells of one launch.
+/// Cells of one launch: whole leaves.
 fn launch_cells(params: &Params) -> u64 {
     let normals = u64::from(params.steps).saturating_mul(u64::from(params.assets));
     let paths = LAUNCH_NORMALS.checked_div(normals).unwrap_or(0).min(LAUNCH_PATHS);
-    paths.checked_div(u64::from(params.paths)).unwrap_or(0).max(1)
+    let leaf = u64::from(params.cells_per_leaf()).max(1);
+    let leaf_paths = u64::from(params.paths).saturating_mul(leaf);
+    paths.checked_div(leaf_paths).unwrap_or(0).max(1).saturating_mul(leaf)
 }
 
 impl Accelerated for OptionRisk {
@@ -108,21 +110,40 @@ impl Accelerated for OptionRisk {
         let table = gpu.upload(bytemuck::cast_slice(&PIECES))?;
         let model = gpu.upload(bytemuck::cast_slice(&model::words(inputs.inputs[0])))?;
         let cell_bytes = params.cell_bytes() as usize;
-        let mut first = range.start;
-        for bytes in out.chunks_mut((most as usize).saturating_mul(cell_bytes)) {
-            // At most 2^24 of them.
-            let count = bytes.len().checked_div(cell_bytes).unwrap_or(0) as u32;
-            let job = Launch::new(&params, first, count).ok_or(ExecError::LeafRange)?;
-            // Digests and sums are added up in it: zeros for each launch.
-            let mut buffer = gpu.zeros(bytes.len())?;
+        let mut tiles = gpu.tiles(out, (most as usize).saturating_mul(cell_bytes))?;
+        while let Some(tile) = tiles.upcoming() {
+            let before = |byte: usize| byte.checked_div(cell_bytes).unwrap_or(0);
+            let first = range.start.saturating_add(before(tile.start) as u64);
+            // At most 2^24 of them, or a leaf.
+            let job = Launch::new(&params, first, before(tile.len()) as u32).ok_or(ExecError::LeafRange)?;
+            let buffer = tiles.buffer()?;
+            // Digests and sums are added up in it.
+            gpu.clear(buffer, tile.len())?;
             let mut launch = gpu.launch(&function);
-            launch.bytes_mut(&mut buffer).bytes(&table).bytes(&model).value(&job);
+            launch.bytes_mut(buffer).bytes(&table).bytes(&model).value(&job);
             // SAFETY: the arguments are those of option_risk.cu in order and type; it reads the whole table and the 256
-            // words of any model, and writes the words of `count` cells.
+            // words of any model, and writes the words of the tile's cells.
             unsafe { launch.run((job.count().div_ceil(BLOCK), 1), (BLOCK, 1)) }?;
-            gpu.fetch(&buffer, bytes)?;
-            first = first.saturating_add(u64::from(count));
+            tiles.emit()?;
         }
-        Ok(())
+        tiles.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn launches_are_whole_leaves_and_count_their_paths_in_32_bits() {
+        for (paths, steps, assets) in [(1, 1, 1), (64, 1, 1), (64, 252, 5), (7, 4_096, 16)] {
+            let (cells, first, seed, reference) = (1 << 40, 0, 0, 0);
+            let (baskets, positions, flags, value_bits) = (0, 1, 0, 0);
+            let params =
+                Params { cells, first, seed, steps, assets, baskets, positions, paths, flags, value_bits, reference };
+            let cells = launch_cells(&params);
+            assert!(cells > 0 && cells.is_multiple_of(params.cells_per_leaf().into()));
+            assert!(Launch::new(&params, 0, u32::try_from(cells).unwrap()).is_some());
+        }
     }
 }

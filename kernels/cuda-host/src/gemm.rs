@@ -1,10 +1,14 @@
 //! gemm_i8.cu on CPU threads, as a machine that a product streams through.
 
+use core::ops::Range;
+
 use assay_kernels::executor::ExecError;
+use assay_kernels::gemm_i8::rows::{Pack, Tiled};
 use assay_kernels::gemm_i8::stream::{Machine, Part};
 use assay_kernels::gemm_i8::{Entry, Params};
 
 unsafe extern "C" {
+    fn host_gemm_i8_pack(out: *mut i32, from: *const i32, columns: u32, stride: u32, skip: u32, count: u32);
     fn host_gemm_i8_clean(a: *mut u8, row_bytes: u32, k: u32, rows: u32);
     fn host_gemm_i8(
         entry: u32,
@@ -36,6 +40,11 @@ pub struct GemmMachine {
     a: Vec<Aligned>,
     b: Vec<Aligned>,
     out: Vec<i32>,
+    run: Vec<i32>,
+    /// Bytes of the result, and of a run of it.
+    bytes: (usize, usize),
+    /// The runs so far.
+    pub result: Vec<u8>,
     /// Launches so far.
     pub launches: usize,
 }
@@ -43,7 +52,19 @@ pub struct GemmMachine {
 impl GemmMachine {
     /// An empty one.
     pub fn new(entry: Entry, params: Params) -> Self {
-        Self { entry, params, a: Vec::new(), b: Vec::new(), out: Vec::new(), launches: 0 }
+        let none = Vec::new;
+        let (out, run) = (Vec::new(), Vec::new());
+        Self { entry, params, a: none(), b: none(), out, run, bytes: (0, 0), result: Vec::new(), launches: 0 }
+    }
+
+    /// Makes room as [`Machine::prepare`] does, for a result of `total` bytes that leaves in runs of `run`.
+    ///
+    /// # Errors
+    /// None.
+    pub fn prepare_runs(&mut self, [a, b, beside]: [usize; 3], run: usize, total: usize) -> Result<(), ExecError> {
+        self.prepare(a, b, beside)?;
+        (self.run, self.bytes) = (vec![i32::MIN; run.div_ceil(4)], (total, run));
+        Ok(())
     }
 }
 
@@ -85,14 +106,36 @@ impl Machine for GemmMachine {
     }
 
     fn multiply(&mut self, part: &Part) -> Result<(), ExecError> {
-        let Part { a, b, rows, columns, stride } = *part;
+        let mut out = core::mem::take(&mut self.out);
+        let made = self.multiply_to(part, &mut out);
+        self.out = out;
+        made
+    }
+
+    fn fetch(&mut self, start: usize, to: &mut [u8]) -> Result<(), ExecError> {
+        let from = self.out.get(start / 4..).ok_or(ExecError::LeafRange)?;
+        let (places, rest) = to.as_chunks_mut::<4>();
+        if !start.is_multiple_of(4) || !rest.is_empty() || places.len() > from.len() {
+            return Err(ExecError::LeafRange);
+        }
+        places.iter_mut().zip(from).for_each(|(place, number)| *place = number.to_le_bytes());
+        Ok(())
+    }
+}
+
+impl GemmMachine {
+    fn multiply_to(&mut self, part: &Part, out: &mut [i32]) -> Result<(), ExecError> {
+        let Part { a, b, out: at, rows, columns, stride } = *part;
         let row_bytes = self.params.row_bytes();
         let (Some(a), Some(b)) = (rows_from(&self.a, a, rows, row_bytes), rows_from(&self.b, b, columns, row_bytes))
         else {
             return Err(ExecError::LeafRange);
         };
-        let size = u64::from(rows).saturating_mul(stride.into());
-        if size > self.out.len() as u64 || stride < columns || !stride.is_multiple_of(4) {
+        let out = out.get_mut((at / 4) as usize..).ok_or(ExecError::LeafRange)?;
+        // The last row ends with its columns, rounded up to four.
+        let before = u64::from(rows).saturating_sub(1).saturating_mul(stride.into());
+        let size = before.saturating_add(columns.next_multiple_of(4).into());
+        if size > out.len() as u64 || stride < columns || !stride.is_multiple_of(4) || !at.is_multiple_of(16) {
             return Err(ExecError::LeafRange);
         }
         let (height, width) = self.entry.tile;
@@ -104,7 +147,7 @@ impl Machine for GemmMachine {
                 number,
                 grid,
                 self.entry.shared,
-                self.out.as_mut_ptr(),
+                out.as_mut_ptr(),
                 a.as_ptr().cast(),
                 b.as_ptr().cast(),
                 row_bytes as u32,
@@ -117,14 +160,85 @@ impl Machine for GemmMachine {
         self.launches = self.launches.saturating_add(1);
         Ok(())
     }
+}
 
-    fn fetch(&mut self, start: usize, to: &mut [u8]) -> Result<(), ExecError> {
-        let from = self.out.get(start / 4..).ok_or(ExecError::LeafRange)?;
-        let (places, rest) = to.as_chunks_mut::<4>();
-        if !start.is_multiple_of(4) || !rest.is_empty() || places.len() > from.len() {
+impl Tiled for GemmMachine {
+    fn load_a(&mut self, rows: &[u8]) -> Result<(), ExecError> {
+        Machine::load_a(self, rows)
+    }
+
+    fn load_b(&mut self, rows: &[u8]) -> Result<(), ExecError> {
+        Machine::load_b(self, rows)
+    }
+
+    fn upcoming(&self) -> Option<Range<usize>> {
+        let (at, (total, run)) = (self.result.len(), self.bytes);
+        (at < total).then(|| at..at.saturating_add(run).min(total))
+    }
+
+    fn multiply(&mut self, part: &Part, direct: bool) -> Result<(), ExecError> {
+        if !direct {
+            return Machine::multiply(self, part);
+        }
+        let mut run = core::mem::take(&mut self.run);
+        let made = self.multiply_to(part, &mut run);
+        self.run = run;
+        made
+    }
+
+    fn pack(&mut self, pack: &Pack) -> Result<(), ExecError> {
+        let Pack { columns, stride, skip, count } = *pack;
+        let last = u64::from(skip).saturating_add(count.into()).saturating_sub(1);
+        let row = last.checked_div(columns.into()).ok_or(ExecError::LeafRange)?;
+        let end = row.saturating_mul(stride.into()).saturating_add(columns.into());
+        if count as usize > self.run.len() || columns > stride || end > self.out.len() as u64 {
             return Err(ExecError::LeafRange);
         }
-        places.iter_mut().zip(from).for_each(|(place, number)| *place = number.to_le_bytes());
+        // SAFETY: both have so many numbers, as checked above.
+        unsafe { host_gemm_i8_pack(self.run.as_mut_ptr(), self.out.as_ptr(), columns, stride, skip, count) };
         Ok(())
     }
+
+    fn emit(&mut self) -> Result<(), ExecError> {
+        let bytes = self.upcoming().map_or(0, |run| run.len());
+        let numbers = self.run.get(..bytes / 4).ok_or(ExecError::LeafRange)?;
+        self.result.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+        // Nothing may depend on the run before.
+        self.run.fill(i32::MIN);
+        Ok(())
+    }
+}
+
+/// A product of rows of words, k bytes rounded up to a multiple of 128 each, by an entry: rows of `columns` numbers rounded
+/// up to a multiple of four. `None` when a slice is too short.
+pub fn product(entry: Entry, a: &[u32], b: &[u32], k: u32, rows: u32, columns: u32) -> Option<Vec<i32>> {
+    let row_bytes = k.next_multiple_of(128);
+    let aligned = |words: &[u32], rows: u32| {
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let pieces: Vec<Aligned> = bytes.as_chunks::<16>().0.iter().map(|piece| Aligned(*piece)).collect();
+        rows_from(&pieces, 0, rows, row_bytes.into()).is_some().then_some(pieces)
+    };
+    let (a, b) = (aligned(a, rows)?, aligned(b, columns)?);
+    let stride = columns.next_multiple_of(4);
+    let mut out = vec![i32::MIN; usize::try_from(u64::from(rows).checked_mul(stride.into())?).ok()?];
+    let (height, width) = entry.tile;
+    let grid = rows.div_ceil(height).checked_mul(columns.div_ceil(width))?;
+    let number = NUMBERS.iter().find(|(name, _)| *name == entry.name)?.1;
+    // SAFETY: both matrices have so many rows, as checked above, and the result has room.
+    unsafe {
+        host_gemm_i8(
+            number,
+            grid,
+            entry.shared,
+            out.as_mut_ptr(),
+            a.as_ptr().cast(),
+            b.as_ptr().cast(),
+            row_bytes,
+            k,
+            rows,
+            columns,
+            stride,
+        );
+    }
+    Some(out)
 }

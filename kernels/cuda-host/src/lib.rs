@@ -12,7 +12,7 @@ mod search;
 pub use align::{Pairs as AlignPairs, align_pairs};
 pub use gemm::GemmMachine;
 pub use merkle::{merkle_leaves, merkle_nodes};
-pub use mlp::{Layer as MlpLayer, mlp_i8_largest, mlp_i8_layer};
+pub use mlp::{Layer as MlpLayer, mlp_i8_largest, mlp_i8_layer, mlp_i8_rows};
 pub use risk::option_risk;
 pub use search::search;
 

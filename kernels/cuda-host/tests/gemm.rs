@@ -4,6 +4,7 @@
 
 use assay_cuda_host::GemmMachine;
 use assay_kernels::executor::{ExecError, Inputs, cuda_sources, cuda_variants, reference_leaf};
+use assay_kernels::gemm_i8::rows::{Rows, by_rows};
 use assay_kernels::gemm_i8::stream::{Limits, stream};
 use assay_kernels::gemm_i8::{ENTRIES, Entry, MAX_K, Params};
 use assay_kernels::{handling::noise, hash::sha256, registry};
@@ -39,6 +40,22 @@ fn made(
     let mut machine = GemmMachine::new(entry, *params);
     stream(&mut machine, limits, params, [a, b], range, &mut out)?;
     Ok((out, machine.launches))
+}
+
+/// The same, run by run; `None` where the plan for it does not fit.
+fn made_by_rows(
+    entry: Entry,
+    limits: &Limits,
+    params: &Params,
+    inputs: [&[u8]; 2],
+    range: core::ops::Range<u64>,
+) -> Option<Vec<u8>> {
+    let plan = Rows::new(params, &range, limits)?;
+    let mut machine = GemmMachine::new(entry, *params);
+    let bytes = (range.end - range.start) as usize * 4;
+    machine.prepare_runs(plan.rooms().map(|room| room as usize), plan.run_bytes() as usize, bytes).unwrap();
+    by_rows(&mut machine, &plan, inputs).unwrap();
+    Some(machine.result)
 }
 
 fn any_k() -> impl Strategy<Value = u32> {
@@ -80,6 +97,28 @@ proptest! {
         let (from, to) = (from.index(params.elements() as usize) as u64, to.index(params.elements() as usize) as u64);
         let range = from.min(to)..from.max(to) + 1;
         let (made, _) = made(DP4A, &limits, &params, [&a, &b], range.clone()).unwrap();
+        prop_assert!(made == reference(&params, &a, &b)[range.start as usize * 4..range.end as usize * 4]);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Runs of whole leaves, made as they are or packed.
+    #[test]
+    fn runs_are_the_whole(
+        m in 1u32..90, n in prop_oneof![1u32..90, (1u32..20).prop_map(|n| 4 * n), Just(64)], k in any_k(),
+        seed in any::<u64>(), rows in 1u64..100, out in 256u64..8_000, work in 1u64..300_000,
+        from in any::<prop::sample::Index>(), to in any::<prop::sample::Index>(), mma in any::<bool>(),
+    ) {
+        let params = Params { m, n, k };
+        let [a, b] = inputs(&params, seed);
+        let limits = Limits { memory: 1 << 30, work, out, streamed: rows * params.row_bytes() };
+        let leaves = params.elements().div_ceil(64) as usize;
+        let (from, to) = (from.index(leaves) as u64, to.index(leaves) as u64);
+        let range = from.min(to) * 64..((from.max(to) + 1) * 64).min(params.elements());
+        let entry = ENTRIES[if mma { 2 } else { 3 }];
+        let made = made_by_rows(entry, &limits, &params, [&a, &b], range.clone()).unwrap();
         prop_assert!(made == reference(&params, &a, &b)[range.start as usize * 4..range.end as usize * 4]);
     }
 }

@@ -16,11 +16,13 @@ use super::{Buffer, ExecError, Gpu};
 
 /// Memory on the card that the library may work in: what NVIDIA recommends for Hopper, more than older cards want.
 const WORKSPACE_BYTES: usize = 32 << 20;
+/// What addresses of matrices are multiples of, in bytes.
+const ALIGNMENT: u32 = 16;
 
 /// A product of matrices that lie on the card, all given by address.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Product {
-    /// C: `rows` rows of `stride` i32.
+    /// C: `rows` rows of `stride` i32. All three addresses are multiples of 16.
     pub out: u64,
     /// A: `rows` rows of `row_bytes` bytes, of which the first `k` count, zeros behind them up to a multiple of 128.
     pub a: u64,
@@ -221,19 +223,28 @@ struct Preference(sys::cublasLtMatmulPreference_t);
 
 impl Preference {
     fn new(workspace: usize) -> Result<Self, Refusal> {
+        use cublasLtMatmulPreferenceAttributes_t as Attribute;
+
         let made = result::create_matmul_pref().map(Self).map_err(Refusal::product)?;
-        let attribute = cublasLtMatmulPreferenceAttributes_t::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
-        // SAFETY: the attribute is a size_t, copied at once.
-        unsafe {
-            result::set_matmul_pref_attribute(
-                made.0,
-                attribute,
-                ptr::from_ref(&workspace).cast(),
-                size_of_val(&workspace),
-            )
+        let largest = Attribute::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
+        made.set(largest, &workspace)?;
+        // Otherwise it takes matrices to begin at multiples of 256, and may choose a way that needs that.
+        for alignment in [
+            Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
+            Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+            Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
+            Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES,
+        ] {
+            made.set(alignment, &ALIGNMENT)?;
         }
-        .map_err(Refusal::product)?;
         Ok(made)
+    }
+
+    /// Sets an attribute that is a number of this size: a size_t or a u32, as NVIDIA documents it.
+    fn set<T: Copy>(&self, attribute: cublasLtMatmulPreferenceAttributes_t, value: &T) -> Result<(), Refusal> {
+        // SAFETY: the value is as long as is said, and copied at once.
+        unsafe { result::set_matmul_pref_attribute(self.0, attribute, ptr::from_ref(value).cast(), size_of::<T>()) }
+            .map_err(Refusal::product)
     }
 }
 

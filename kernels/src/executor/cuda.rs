@@ -121,6 +121,8 @@ impl Cuda {
             return Err(ExecError::Device("the card failed before; restart the process".into()));
         };
         let work = || {
+            // Jobs come on any thread, and not every call of the driver says which card it means.
+            gpu.bind()?;
             if let Some(commit) = commit {
                 gpu.begin_hashing(&geometry, leaves.clone(), commit, &out)?;
             }

@@ -14,13 +14,14 @@ use cudarc::driver::{
 };
 use cudarc::nvrtc::Ptx;
 
+use super::signature::parameters;
 use super::tiles::Flow;
 use super::{CudaSource, CudaVariant, ExecError, cubins, cuda_variants};
 
 /// A card with its kernels loaded.
 pub struct Gpu {
     pub(super) stream: Arc<CudaStream>,
-    functions: HashMap<(u16, &'static str), CudaFunction>,
+    functions: HashMap<(u16, &'static str), Function>,
     /// What kernels have found out about this card, by number.
     kept: Mutex<HashMap<u16, Arc<dyn Any + Send + Sync>>>,
     /// What serves less well than it could, for people.
@@ -31,7 +32,11 @@ pub struct Gpu {
 
 /// An entry point on the card.
 #[derive(Clone)]
-pub struct Function(pub(super) CudaFunction);
+pub struct Function {
+    entry: CudaFunction,
+    /// Bytes of each of its parameters.
+    takes: Arc<[usize]>,
+}
 
 impl Function {
     /// Lets launches take up to `bytes` of shared memory besides what the function declares.
@@ -40,7 +45,7 @@ impl Function {
     /// [`ExecError::Device`] when the card does not have so much for a block.
     pub fn allow_shared(&self, bytes: u32) -> Result<(), ExecError> {
         let attribute = CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-        self.0.set_attribute(attribute, i32::try_from(bytes).unwrap_or(i32::MAX)).map_err(device_error)
+        self.entry.set_attribute(attribute, i32::try_from(bytes).unwrap_or(i32::MAX)).map_err(device_error)
     }
 }
 
@@ -60,7 +65,7 @@ impl Buffer {
 
     /// Where it lies on the card: for launches that take a place inside of it, as a number of eight bytes.
     pub fn address(&self) -> u64 {
-        // There is one stream and no event: nothing waits for this to be dropped.
+        // No events are tracked: nothing waits for this to be dropped.
         self.0.device_ptr(self.0.stream()).0
     }
 }
@@ -79,13 +84,17 @@ impl Gpu {
         let capability = context.compute_capability()?;
         for source in sources {
             let module = load(&context, &source, capability, &mut notes)?;
+            let takes = |ptx, name| parameters(ptx, name).unwrap_or_default().into();
             for name in source.functions {
-                functions.insert((source.kernel, *name), module.load_function(name)?);
+                let entry = module.load_function(name)?;
+                functions.insert((source.kernel, *name), Function { entry, takes: takes(source.ptx, name) });
             }
-            for name in cuda_variants(source.kernel).iter().flat_map(|variant| variant.functions) {
-                // There or not, as the card is.
-                if let Ok(function) = module.load_function(name) {
-                    functions.insert((source.kernel, *name), function);
+            for variant in cuda_variants(source.kernel) {
+                for name in variant.functions {
+                    // There or not, as the card is.
+                    if let Ok(entry) = module.load_function(name) {
+                        functions.insert((source.kernel, *name), Function { entry, takes: takes(variant.ptx, name) });
+                    }
                 }
             }
         }
@@ -96,6 +105,14 @@ impl Gpu {
     /// The stream that everything goes to.
     pub(super) fn stream(&self) -> &CudaStream {
         &self.stream
+    }
+
+    /// Makes this card the one that calls of this thread are for.
+    ///
+    /// # Errors
+    /// [`ExecError::Device`].
+    pub(super) fn bind(&self) -> Result<(), ExecError> {
+        self.stream.context().bind_to_thread().map_err(device_error)
     }
 
     /// Bytes of memory that nobody has taken.
@@ -148,7 +165,7 @@ impl Gpu {
     /// [`ExecError::Device`] when it was not loaded.
     pub fn function(&self, kernel: u16, name: &'static str) -> Result<Function, ExecError> {
         let function = self.functions.get(&(kernel, name)).cloned();
-        function.map(Function).ok_or_else(|| ExecError::Device(format!("no function {name} of kernel {kernel}")))
+        function.ok_or_else(|| ExecError::Device(format!("no function {name} of kernel {kernel}")))
     }
 
     /// Zeroed memory; at least one byte is taken.
@@ -156,7 +173,22 @@ impl Gpu {
     /// # Errors
     /// [`ExecError::DeviceMemory`], [`ExecError::Device`].
     pub fn zeros(&self, bytes: usize) -> Result<Buffer, ExecError> {
-        self.stream.alloc_zeros(bytes.max(1)).map(Buffer).map_err(|error| memory_error(error, bytes))
+        let make = || self.stream.alloc_zeros(bytes.max(1)).map(Buffer).map_err(|error| memory_error(error, bytes));
+        match make() {
+            // What is kept for later goes first; what is given back is there when the streams are done.
+            Err(ExecError::DeviceMemory(_)) if self.drop_spare() => self.finish().and_then(|()| make()),
+            made => made,
+        }
+    }
+
+    /// Makes the first `bytes` bytes zeros, after the launches so far.
+    ///
+    /// # Errors
+    /// [`ExecError::Device`], also where it has fewer.
+    pub fn clear(&self, buffer: &mut Buffer, bytes: usize) -> Result<(), ExecError> {
+        let short = || ExecError::Device("a buffer on the card is shorter than what is cleared".into());
+        let mut front = buffer.0.try_slice_mut(0..bytes).ok_or_else(short)?;
+        if bytes == 0 { Ok(()) } else { self.stream.memset_zeros(&mut front).map_err(device_error) }
     }
 
     /// A copy of `bytes` on the card.
@@ -214,30 +246,41 @@ impl Gpu {
 
     /// Begins a launch of `function`.
     pub fn launch<'a>(&'a self, function: &'a Function) -> Launch<'a> {
-        Launch { args: self.stream.launch_builder(&function.0) }
+        Launch::new(&self.stream, function)
     }
 }
 
 /// A launch under construction; arguments in the order of the function's parameters.
 pub struct Launch<'a> {
     args: LaunchArgs<'a>,
+    takes: &'a [usize],
+    /// Bytes of each argument so far.
+    passed: Vec<usize>,
 }
 
 impl<'a> Launch<'a> {
+    /// Begins a launch in a stream.
+    pub(super) fn new(stream: &'a CudaStream, function: &'a Function) -> Self {
+        Self { args: stream.launch_builder(&function.entry), takes: &function.takes, passed: Vec::new() }
+    }
+
     /// A pointer that is only read.
     pub fn bytes<'b: 'a>(&mut self, buffer: &'b Buffer) -> &mut Self {
+        self.passed.push(size_of::<u64>());
         self.args.arg(&buffer.0);
         self
     }
 
     /// A pointer that is written.
     pub fn bytes_mut<'b: 'a>(&mut self, buffer: &'b mut Buffer) -> &mut Self {
+        self.passed.push(size_of::<u64>());
         self.args.arg(&mut buffer.0);
         self
     }
 
     /// A number.
     pub fn value<'b: 'a, T: DeviceRepr>(&mut self, value: &'b T) -> &mut Self {
+        self.passed.push(size_of::<T>());
         self.args.arg(value);
         self
     }
@@ -249,7 +292,7 @@ impl<'a> Launch<'a> {
     /// the buffers with them.
     ///
     /// # Errors
-    /// [`ExecError::Device`].
+    /// [`ExecError::Device`], also where the function's PTX has other parameters in number or width.
     pub unsafe fn run(&mut self, grid: (u32, u32), block: (u32, u32)) -> Result<(), ExecError> {
         // SAFETY: as the caller promises.
         unsafe { self.run_with_shared(grid, block, 0) }
@@ -268,6 +311,11 @@ impl<'a> Launch<'a> {
         block: (u32, u32),
         shared_mem_bytes: u32,
     ) -> Result<(), ExecError> {
+        // Types are the caller's word; number and widths are known.
+        if self.passed != self.takes {
+            let (passed, takes) = (&self.passed, self.takes);
+            return Err(ExecError::Device(format!("a launch passes {passed:?} bytes to a function of {takes:?}")));
+        }
         let config = LaunchConfig { grid_dim: (grid.0, grid.1, 1), block_dim: (block.0, block.1, 1), shared_mem_bytes };
         // SAFETY: as the caller promises.
         unsafe { self.args.launch(config) }.map(|_| ()).map_err(device_error)

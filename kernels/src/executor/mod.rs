@@ -7,6 +7,7 @@ mod cuda;
 mod gpu;
 mod plan;
 mod reference;
+mod signature;
 mod tiles;
 
 use core::ops::Range;

@@ -10,13 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::Duration;
 
-use cudarc::driver::{
-    CudaContext, CudaEvent, CudaStream, DeviceRepr, DriverError, LaunchConfig, PushKernelArg, result,
-};
+use cudarc::driver::{CudaContext, CudaEvent, CudaStream, DeviceRepr, DriverError, result};
 
 use super::gpu::{device_error, memory_error};
 use super::plan::{Plan, levels, place_of};
-use super::{Buffer, Commit, CudaSource, ExecError, Gpu};
+use super::{Buffer, Commit, CudaSource, ExecError, Gpu, Launch};
 use crate::abi::Geometry;
 use crate::hash::Hash;
 
@@ -98,10 +96,6 @@ fn bytes_of(hashes: u64) -> usize {
     usize::try_from(hashes.saturating_mul(HASH_BYTES)).unwrap_or(usize::MAX)
 }
 
-fn blocks(threads: u32) -> LaunchConfig {
-    LaunchConfig { grid_dim: (threads.div_ceil(BLOCK), 1, 1), block_dim: (BLOCK, 1, 1), shared_mem_bytes: 0 }
-}
-
 impl Gpu {
     /// The tiles in which `out` is computed, of at most `tile_bytes` each.
     ///
@@ -109,12 +103,29 @@ impl Gpu {
     /// [`ExecError::DeviceMemory`], [`ExecError::Device`].
     pub fn tiles<'a>(&'a self, out: &'a mut [u8], tile_bytes: usize) -> Result<Tiles<'a>, ExecError> {
         let tile_bytes = tile_bytes.min(out.len()).max(1);
-        let wanted = if out.len() > tile_bytes { 2 } else { 1 };
-        let mut tiles = Tiles { gpu: self, out, tile_bytes, at: 0, slots: Vec::new(), turn: 0 };
-        while tiles.slots.len() < wanted {
+        let count = out.len().div_ceil(tile_bytes);
+        self.pieces(out, tile_bytes, count)
+    }
+
+    /// `count` tiles of at most `tile_bytes` each, of which pieces belong to any places of `out`: for
+    /// [`emit_pieces`](Tiles::emit_pieces).
+    ///
+    /// # Errors
+    /// [`ExecError::DeviceMemory`], [`ExecError::Device`].
+    pub fn pieces<'a>(&'a self, out: &'a mut [u8], tile_bytes: usize, count: usize) -> Result<Tiles<'a>, ExecError> {
+        let tile_bytes = tile_bytes.max(1);
+        let left = out.len();
+        let mut tiles = Tiles { gpu: self, out, tile_bytes, at: 0, left, slots: Vec::new(), turn: 0 };
+        while tiles.slots.len() < count.clamp(1, 2) {
             tiles.slots.push(self.slot(tile_bytes)?);
         }
         Ok(tiles)
+    }
+
+    /// Gives back the buffers that are kept for the next run; whether there were any.
+    pub(super) fn drop_spare(&self) -> bool {
+        let spare = core::mem::take(&mut *lock(&self.flow.spare));
+        !spare.is_empty()
     }
 
     /// Buffers for a tile: kept ones that are large enough, or else new ones.
@@ -123,9 +134,9 @@ impl Gpu {
         if let Some(at) = spare.iter().position(|slot| slot.pinned.len >= bytes) {
             return Ok(spare.swap_remove(at));
         }
-        // Those that are too small make room.
-        spare.clear();
         drop(spare);
+        // Those that are too small make room.
+        self.drop_spare();
         let buffer = self.zeros(bytes)?;
         let pinned = Pinned::new(self.stream.context(), bytes).map_err(|error| memory_error(error, bytes))?;
         Ok(Slot { buffer, pinned, busy: None })
@@ -166,12 +177,12 @@ impl Gpu {
         stream.join(&self.stream).map_err(device_error)?;
         for run in plan.take(tile) {
             let begin = run.from.saturating_add(start as u64);
-            let mut launch = stream.launch_builder(&function.0);
-            launch.arg(&mut hashes.0).arg(&from.0).arg(&*salt);
-            launch.arg(&begin).arg(&run.to).arg(&run.leaf_bytes).arg(&run.count);
+            let mut launch = Launch::new(stream, &function);
+            launch.bytes_mut(hashes).bytes(from).value(&*salt);
+            launch.value(&begin).value(&run.to).value(&run.leaf_bytes).value(&run.count);
             // SAFETY: the arguments are those of merkle.cu in order and type. The plan gives runs that lie in the tile,
             // all of which the caller has found to be in the buffer, and a place for each of their hashes.
-            unsafe { launch.launch(blocks(run.count)) }.map_err(device_error)?;
+            unsafe { launch.run((run.count.div_ceil(BLOCK), 1), (BLOCK, 1)) }?;
         }
         Ok(())
     }
@@ -180,23 +191,27 @@ impl Gpu {
     pub(super) fn end_hashing(&self) -> Result<Option<Vec<Hash>>, ExecError> {
         let Some(Hashing { plan, level, mut hashes, .. }) = lock(&self.flow.hashing).take() else { return Ok(None) };
         let stream = &self.flow.hash;
+        // What still writes to the hashes ends before they may be given back, on whatever way out of here.
+        stream.synchronize().map_err(device_error)?;
         if !plan.is_complete() {
-            // What still writes to the hashes ends before they are given back.
-            stream.synchronize().map_err(device_error)?;
             return Ok(None);
         }
         let function = self.function(MERKLE, "merkle_nodes")?;
         let mut nodes = plan.leaves();
-        let mut above = self.zeros(bytes_of(nodes.div_ceil(2)))?;
+        // Without memory for that, somebody else hashes: the bytes are there.
+        let mut above = match self.zeros(bytes_of(nodes.div_ceil(2))) {
+            Err(ExecError::DeviceMemory(_)) => return Ok(None),
+            other => other?,
+        };
         stream.join(&self.stream).map_err(device_error)?;
         for below in levels(nodes, level) {
             let count = u32::try_from(below).unwrap_or(u32::MAX);
             nodes = below.div_ceil(2);
-            let mut launch = stream.launch_builder(&function.0);
-            launch.arg(&mut above.0).arg(&hashes.0).arg(&count);
+            let mut launch = Launch::new(stream, &function);
+            launch.bytes_mut(&mut above).bytes(&hashes).value(&count);
             // SAFETY: the arguments are those of merkle.cu in order and type; it reads `count` nodes and writes half as
             // many, for which each buffer in turn has room.
-            unsafe { launch.launch(blocks(count.div_ceil(2))) }.map_err(device_error)?;
+            unsafe { launch.run((count.div_ceil(2).div_ceil(BLOCK), 1), (BLOCK, 1)) }?;
             core::mem::swap(&mut above, &mut hashes);
         }
         let mut made = vec![[0; 32]; usize::try_from(nodes).unwrap_or(0)];
@@ -213,13 +228,16 @@ impl Gpu {
 /// A result that leaves the card tile by tile.
 ///
 /// For each [`upcoming`](Self::upcoming) tile: launches that write it to the front of [`buffer`](Self::buffer), then
-/// [`emit`](Self::emit). [`finish`](Self::finish) at the end.
+/// [`emit`](Self::emit). [`finish`](Self::finish) at the end. Where a launch makes pieces for several places,
+/// [`emit_pieces`](Self::emit_pieces) takes the place of the first and the last of these.
 pub struct Tiles<'a> {
     gpu: &'a Gpu,
     out: &'a mut [u8],
     tile_bytes: usize,
-    /// Bytes that were emitted.
+    /// Bytes before the upcoming tile.
     at: usize,
+    /// Bytes that are still to be emitted.
+    left: usize,
     slots: Vec<Slot>,
     turn: usize,
 }
@@ -234,8 +252,8 @@ struct Slot {
 
 /// A tile on its way.
 struct Busy {
-    /// Its place in the result.
-    to: Range<usize>,
+    /// Where its pieces begin in the buffers, and their places in the result.
+    pieces: Vec<(usize, Range<usize>)>,
     copied: CudaEvent,
     hashed: CudaEvent,
 }
@@ -266,20 +284,41 @@ impl Tiles<'_> {
     /// [`ExecError::Device`].
     pub fn emit(&mut self) -> Result<(), ExecError> {
         let Some(tile) = self.upcoming() else { return Ok(()) };
+        let end = tile.end;
+        self.emit_pieces(vec![(0, tile)])?;
+        self.at = end;
+        Ok(())
+    }
+
+    /// The launches so far write a tile of which pieces, each from a byte of the buffer on, belong to these places in the
+    /// result: they are hashed and copied when the launches are done. Every byte of the result comes once. Returns at once.
+    ///
+    /// # Errors
+    /// [`ExecError::Device`], also where a piece or its place is not there.
+    pub fn emit_pieces(&mut self, mut pieces: Vec<(usize, Range<usize>)>) -> Result<(), ExecError> {
+        pieces.retain(|(_, to)| !to.is_empty());
+        if pieces.is_empty() {
+            return Ok(());
+        }
         let (gpu, Flow { hash, copy, .. }) = (self.gpu, &self.gpu.flow);
         // One that is still on its way would be lost: `buffer` waits for it.
         let slot = self.slots.get_mut(self.turn).filter(|slot| slot.busy.is_none()).ok_or_else(no_slot)?;
         let short = || ExecError::Device("a buffer on the card is shorter than its tile".into());
-        let view = slot.buffer.0.try_slice(0..tile.len()).ok_or_else(short)?;
-        let place = slot.pinned.bytes_mut().get_mut(..tile.len()).ok_or_else(short)?;
         copy.join(&gpu.stream).map_err(device_error)?;
-        gpu.hash_leaves(&slot.buffer, 0, self.out.get(tile.clone()).unwrap_or_default())?;
+        let mut bytes = 0usize;
+        for (from, to) in &pieces {
+            let held = *from..from.saturating_add(to.len());
+            let view = slot.buffer.0.try_slice(held.clone()).ok_or_else(short)?;
+            let place = slot.pinned.bytes_mut().get_mut(held).ok_or_else(short)?;
+            gpu.hash_leaves(&slot.buffer, *from, self.out.get(to.clone()).ok_or_else(short)?)?;
+            // The place is not looked at before `copied` has happened, and outlives it: see `collect` and `drop`.
+            copy.memcpy_dtoh(&view, place).map_err(device_error)?;
+            bytes = bytes.saturating_add(to.len());
+        }
         let hashed = hash.record_event(None).map_err(device_error)?;
-        // The place is not looked at before `copied` has happened, and outlives it: see `collect` and `drop`.
-        copy.memcpy_dtoh(&view, place).map_err(device_error)?;
         let copied = copy.record_event(None).map_err(device_error)?;
-        self.at = tile.end;
-        slot.busy = Some(Busy { to: tile, copied, hashed });
+        self.left = self.left.checked_sub(bytes).ok_or_else(short)?;
+        slot.busy = Some(Busy { pieces, copied, hashed });
         self.turn = self.turn.saturating_add(1).checked_rem(self.slots.len()).unwrap_or(0);
         Ok(())
     }
@@ -289,7 +328,7 @@ impl Tiles<'_> {
     /// # Errors
     /// [`ExecError::Device`], also where tiles are missing.
     pub fn finish(mut self) -> Result<(), ExecError> {
-        if self.upcoming().is_some() {
+        if self.left > 0 {
             return Err(ExecError::Device("not all of the result was computed".into()));
         }
         for _ in 0..self.slots.len() {
@@ -308,14 +347,17 @@ impl Tiles<'_> {
     /// Waits for the copy of the tile in a slot and puts it to its place; tells what its hashing ends with.
     fn collect(&mut self, slot: usize) -> Result<Option<CudaEvent>, ExecError> {
         let slot = self.slots.get_mut(slot).ok_or_else(no_slot)?;
-        let Some(Busy { to, copied, hashed }) = slot.busy.take() else { return Ok(None) };
+        let Some(Busy { pieces, copied, hashed }) = slot.busy.take() else { return Ok(None) };
         // `is_complete` would take an error for "not yet".
         while !copied.try_is_complete().map_err(device_error)? {
             sleep(ASK);
         }
-        let bytes = slot.pinned.bytes_mut().get(..to.len());
-        if let (Some(place), Some(bytes)) = (self.out.get_mut(to), bytes) {
-            place.copy_from_slice(bytes);
+        let bytes = slot.pinned.bytes_mut();
+        for (from, to) in pieces {
+            let piece = bytes.get(from..from.saturating_add(to.len()));
+            if let (Some(place), Some(piece)) = (self.out.get_mut(to), piece) {
+                place.copy_from_slice(piece);
+            }
         }
         Ok(Some(hashed))
     }
