@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 
-use crate::table::{Line, spell};
+use crate::{spell::spell, table::Line};
 
 /// A figure may move by one part in so many.
 const PARTS: u64 = 50;
