@@ -45,6 +45,36 @@ impl<'a> Job<'a> {
 /// [`segment`](super::segment) of a job.
 type SegmentFn = fn(&Job, u64, &mut Progress);
 
+/// A way to compute candidates, on one core.
+pub struct Way {
+    /// What it computes with.
+    pub name: &'static str,
+    segment: SegmentFn,
+}
+
+/// All ways that this processor has; executors take the last.
+pub fn ways() -> Vec<Way> {
+    let way = |name, segment| Way { name, segment };
+    let mut ways = vec![way("the library", segment as SegmentFn)];
+    ways.extend(avx2_segment().map(|segment| way("AVX2", segment)));
+    #[cfg(target_arch = "x86_64")]
+    if std::is_x86_feature_detected!("avx512f") {
+        ways.push(way("AVX-512F", best_segment()));
+    }
+    ways
+}
+
+impl Way {
+    /// The digest and the best of the first `segments` of a cell, each of [`SEGMENT`] candidates.
+    pub fn cell(&self, params: &Params, segments: u64) -> [u8; CELL_BYTES as usize] {
+        let (job, mut progress) = (Job::new(params), Progress::new(params.nonce(0, 0)));
+        for index in 0..segments {
+            (self.segment)(&job, params.nonce(0, index), &mut progress);
+        }
+        progress.cell().to_bytes()
+    }
+}
+
 /// The fastest that this processor has.
 fn best_segment() -> SegmentFn {
     #[cfg(target_arch = "x86_64")]
@@ -206,41 +236,5 @@ mod tests {
                 prop_assert_eq!(run(way), expected);
             }
         }
-    }
-
-    /// `cargo test -p assay-kernels search::cpu -- --ignored --nocapture` on a machine with nothing else to do.
-    #[test]
-    #[ignore = "measures"]
-    fn speeds() {
-        let header = Params::of(&[7; 80]).unwrap();
-        let double = Params { flags: super::super::DOUBLE | super::super::REVERSED, nonce_at: 76, ..header };
-        let short = Params { nonce_at: 16, ..Params::of(&[7; 20]).unwrap() };
-        for (name, params) in [("a short message", short), ("80 bytes, twice", double)] {
-            let params = Params { cells: 64, size: 4, ..params };
-            let mut results = Vec::new();
-            let ways = [
-                ("library, one core", Some(segment as SegmentFn)),
-                ("AVX2, one core", avx2_segment()),
-                ("best, one core", Some(best_segment())),
-            ];
-            for (way, run) in ways.into_iter().filter_map(|(name, run)| Some((name, run?))) {
-                let (job, mut progress) = (Job::new(&params), Progress::new(0));
-                let segments = 4_096;
-                let start = std::time::Instant::now();
-                (0..segments).for_each(|index| run(&job, index * SEGMENT, &mut progress));
-                report(name, way, segments * SEGMENT, start);
-                results.push(progress);
-            }
-            assert!(results.iter().all(|progress| *progress == results[0]));
-            let mut out = vec![0; 64 * 32];
-            let start = std::time::Instant::now();
-            search(&params, 0..64, &mut out);
-            report(name, "best, all cores", params.candidates(), start);
-        }
-    }
-
-    fn report(name: &str, way: &str, candidates: u64, start: std::time::Instant) {
-        let rate = candidates as f64 / start.elapsed().as_secs_f64() / 1e6;
-        println!("{name}, {way}: {rate:.1} million candidates a second");
     }
 }

@@ -24,6 +24,8 @@ mod handling;
 pub mod template;
 
 pub use best::{Best, best_of};
+#[cfg(feature = "std")]
+pub use cpu::{Way, ways};
 pub use params::{
     BIG_ENDIAN, DOUBLE, HEADER_BYTES, MAX_CELLS, MAX_MESSAGE_BYTES, MAX_SIZE, Params, REVERSED, SEGMENT, WIDE,
 };

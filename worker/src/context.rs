@@ -209,6 +209,12 @@ impl Context {
         lock(&self.jobs).entry(key).or_insert_with(|| Arc::new(JobContext::new(key, job))).clone()
     }
 
+    /// Whether all of these jobs have been read.
+    pub fn knows(&self, jobs: &HashSet<Pubkey>) -> bool {
+        let known = lock(&self.jobs);
+        jobs.iter().all(|job| known.contains_key(job))
+    }
+
     /// Forgets every job but these, with its inputs in memory.
     pub fn keep_jobs(&self, kept: &HashSet<Pubkey>) {
         lock(&self.jobs).retain(|key, _| kept.contains(key));

@@ -92,13 +92,15 @@ impl Context {
         let mut kept = lock(&self.wanted).clone();
         kept.extend(unfinished.iter().map(|row| row.shard.job));
         self.keep_jobs(&kept);
+        // Where a job has not been read yet its inputs are not known, and may be wanted for an answer: all stay.
+        let are_known = self.knows(&kept);
         let (roots, context) = (self.input_roots(), self.clone());
         blocking(&self.tasks, move || {
             for shard in context.journal.finished_before(context.config.keep_results)? {
                 context.store.remove_result(&shard)?;
                 context.journal.forget_result(&shard)?;
             }
-            context.store.keep_inputs(&roots)
+            if are_known { context.store.keep_inputs(&roots) } else { Ok(()) }
         })
         .await
     }
