@@ -40,7 +40,13 @@ impl Job {
             seed += 1;
             noise(bytes, seed)
         });
-        let job = Self { kernel, params, inputs, leaves: Leaves::new() };
+        Self::computed(kernel, Trial { params, inputs })
+    }
+
+    /// Computed by the processor.
+    pub fn computed(kernel: AnyKernel, trial: Trial) -> Self {
+        let geometry = kernel.geometry(&trial.params).unwrap();
+        let job = Self { kernel, params: trial.params, inputs: trial.inputs, leaves: Leaves::new() };
         let count = geometry.leaves().unwrap();
         let bytes = Cpu.run(kernel.id(), &job.params, &job.inputs(), 0..count).unwrap();
         let at = |leaf: u64| geometry.bytes_before(leaf).unwrap() as usize;

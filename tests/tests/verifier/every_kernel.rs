@@ -3,8 +3,9 @@
 
 use assay_kernels::{
     abi::{Opening, RequestWriter, SOURCE_LEAVES, STEP_DONE, STEP_STATE_BYTES, VerifierError},
-    executor::Leaves,
+    executor::{Leaves, random_job},
     kernel::AnyKernel,
+    random::Random,
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
@@ -64,6 +65,34 @@ fn judge(
         }
     }
     panic!("the last step did not end the cell");
+}
+
+/// Random params and inputs, as a card is compared with: what the processor's vectors make of them, the chain does.
+#[test]
+fn random_jobs_are_the_processors_on_chain() {
+    const JOBS: u64 = 30;
+    let chain = Verifier::new();
+    for kernel in AnyKernel::ALL {
+        let most = u64::from(kernel.describe().cell_cu_max);
+        let (mut cells, mut highest) = (0, 0);
+        for seed in 0..JOBS {
+            let mut random = Random::new(seed);
+            let job = Job::computed(*kernel, random_job(*kernel, &mut random));
+            let geometry = kernel.geometry(&job.params).unwrap();
+            let all: u64 = geometry.used_classes().iter().map(|class| class.cells).sum();
+            for number in [0, all - 1, random.below(all), random.below(all)] {
+                let at = geometry.locate(number).unwrap();
+                let width = geometry.leaf_span(at.leaf).unwrap().cell_bytes as usize;
+                let (answer, cu) = judge(&chain, &job, (at.leaf, at.cell), 32, |_, _| ());
+                let expected = &job.leaves[&at.leaf][at.cell as usize * width..][..width];
+                assert_eq!(answer, expected, "{}: seed {seed}, leaf {}, cell {}", kernel.name(), at.leaf, at.cell);
+                highest = highest.max(cu);
+                cells += 1;
+            }
+        }
+        println!("{}: {cells} cells of {JOBS} random jobs, at most {highest} CU", kernel.name());
+        assert!(highest <= most, "{}: {highest} CU", kernel.name());
+    }
 }
 
 #[test]
