@@ -51,7 +51,7 @@ impl World {
         (t.params_len, t.classes) = (u16::try_from(params.len()).unwrap(), 1);
         t.params[..params.len()].copy_from_slice(&params);
         t.class[0] = bytemuck::cast::<_, CostClass>(geometry.class[0]);
-        (t.leaves, t.shard_leaves, t.shards) = (2, 1, 2);
+        (t.leaves, t.shard_leaves, t.shards) = (4, 2, 2);
         (t.price_start, t.price_max, t.ramp_seconds, t.created_at, t.expires_at) = (400, 1_000, 600, 1_000, 9_000);
         (t.collateral_bps, t.amplification_bps, t.execute_seconds) = (15_000, 10_000, 600);
         let mut provider = Provider::zeroed();
@@ -108,7 +108,7 @@ fn every_reason_not_to_claim() {
     assert_eq!(World::judge(|w| w.provider.operators[1] = key(4)), Err(Skip::NotOperator));
     assert_eq!(World::judge(|w| w.config.accepted_verifiers = vec![key(5)]), Err(Skip::UnknownVerifier));
     assert_eq!(World::judge(|w| w.job.terms.kernel_id = 999), Err(Skip::UnknownKernel));
-    assert_eq!(World::judge(|w| w.job.terms.class[0].cell_bytes = 4), Err(Skip::KernelDiffers));
+    assert_eq!(World::judge(|w| w.job.terms.class[0].cell_bytes = 2), Err(Skip::KernelDiffers));
     assert_eq!(World::judge(|w| w.job.terms.leaves = 3), Err(Skip::KernelDiffers));
     assert_eq!(World::judge(|w| w.job.terms.params[0] = 65), Err(Skip::KernelDiffers));
     assert_eq!(World::judge(|w| w.config.min_price = 701), Err(Skip::PriceTooLow { price: 700, minimum: 701 }));
