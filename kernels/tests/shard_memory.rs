@@ -1,36 +1,14 @@
 //! How much memory committing a large result takes: its bytes come piece by piece, are hashed and are gone.
 #![allow(clippy::arithmetic_side_effects, clippy::unwrap_used, reason = "test code")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+mod counting;
+
+use std::sync::atomic::Ordering::Relaxed;
 
 use assay_kernels::abi::Geometry;
 use assay_kernels::executor::Commit;
 use assay_kernels::merkle::{CrownBuilder, KEPT_LEVEL, Tree, salted_leaf_hash, salted_leaf_hashes, verify_leaf};
-
-/// Counts what is allocated, and the most that ever was.
-struct Counting;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: the system's allocator does the work.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        MOST.fetch_max(NOW.fetch_add(layout.size(), Relaxed) + layout.size(), Relaxed);
-        // SAFETY: as the caller promises.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: as the caller promises.
-        unsafe { System.dealloc(place, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
+use counting::{MOST, NOW};
 
 const LEAF_BYTES: u64 = 256;
 

@@ -252,16 +252,6 @@ impl Backend for Cpu {
     }
 }
 
-/// CUDA when a card is there, works and passes its self-test; else the CPU and, in words, why.
-///
-/// `None` with a CPU does not occur: a machine without a card gets a finding, too.
-pub fn best() -> (Box<dyn Backend>, Option<Finding>) {
-    match Cuda::probe() {
-        Ok(cuda) => (Box::new(cuda), None),
-        Err(finding) => (Box::new(Cpu), Some(finding)),
-    }
-}
-
 /// Has a backend compute and hash a kernel's small jobs, which must come out as the reference's.
 ///
 /// # Errors

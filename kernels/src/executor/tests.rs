@@ -41,16 +41,9 @@ fn sources_and_ptx_have_every_function() {
 }
 
 #[test]
-fn without_a_card_the_cpu_serves_and_says_why() {
-    let (backend, finding) = best();
-    let params = crate::gemm_i8::Params { m: 1, n: 1, k: 1 }.to_bytes();
-    let (mut a, mut b) = (vec![0; 1024], vec![0; 1024]);
-    (a[0], b[0]) = (3, 0xfc);
-    let inputs = Inputs { inputs: [&a, &b, &[], &[]] };
-    assert_eq!(backend.run(2, &params, &inputs, 0..1), Ok((-12i32).to_le_bytes().to_vec()));
-    // With a card there is no finding; without one it says what is missing and what to do.
-    assert_eq!(finding.is_some(), backend.name().starts_with("CPU"));
-    if let Some(finding) = finding {
-        assert!(!finding.problem.is_empty() && !finding.remedy.is_empty());
+fn a_card_works_or_there_is_a_finding() {
+    match Cuda::probe() {
+        Ok(card) => assert!(!card.name().starts_with("CPU")),
+        Err(finding) => assert!(!finding.problem.is_empty() && !finding.remedy.is_empty()),
     }
 }
